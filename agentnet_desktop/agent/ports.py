@@ -1,0 +1,99 @@
+"""The edges of an agent: what it needs from outside, as protocols, so that tests can stand in for each.
+
+Two edges: the client that holds the connection to the relay (`transport.client.RelayClient`, or the
+in-memory one of the tests' simulator), and the source of free time (`calendars`). This module decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from relay.wire.codec import Decoded
+from relay.wire.envelope import Envelope
+from relay.wire.errors import WireError
+
+Clock = Callable[[], int]  # milliseconds since the Unix epoch, UTC
+Random = Callable[[int], bytes]  # n random bytes
+
+OnFrame = Callable[[list[Decoded | WireError], bytes], None]
+OnSent = Callable[[Sequence[Envelope]], None]
+
+
+class ConnectionLike(Protocol):
+    """What a client tells of its connection: the fields of `events.ConnectionView`, by the same names."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def relay_url(self) -> str: ...
+    @property
+    def relay_name(self) -> str: ...
+    @property
+    def connection_id(self) -> str: ...
+    @property
+    def insecure(self) -> bool: ...
+    @property
+    def round_trip_ms(self) -> float | None: ...
+    @property
+    def retry_at(self) -> int | None: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def degraded(self) -> bool: ...
+    @property
+    def clock_skew_ms(self) -> int | None: ...
+
+
+OnState = Callable[[ConnectionLike], None]
+
+
+class Client(Protocol):
+    """One connection to the relay that keeps itself alive. All calls are made on the loop's thread."""
+
+    async def run(self) -> None:
+        """Connects and reconnects until stopped; never raises for network trouble."""
+
+    def send(self, envelopes: Sequence[Envelope]) -> bool:
+        """Encodes and writes what is ready, batched; False when there is no connection (nothing was sent)."""
+
+    async def stop(self) -> None:
+        """Sends DISCONNECT, waits for its acknowledgement and the close."""
+
+    def reconnect_now(self) -> None:
+        """Ends a wait for the next attempt at once."""
+
+
+class ClientFactory(Protocol):
+    """Builds the client, given where its news go."""
+
+    def __call__(self, *, on_frame: OnFrame, on_state: OnState, on_sent: OnSent) -> Client:
+        """Returns a client that has not connected yet.
+
+        Args:
+            on_frame: called for each received frame with its decoded elements and its bytes, in order.
+            on_state: called whenever the connection's state changes. CONNECTED is told after the relay's
+                CONNECTED message was handed to `on_frame`.
+            on_sent: called with what the client sends on its own account (AUTH without its token,
+                HEARTBEAT, DISCONNECT), so that the log shows it.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """A stretch of time that is taken. Milliseconds, half-open."""
+
+    start: int
+    end: int
+
+
+class Availability(Protocol):
+    """A source of free time: working hours now, real calendars later."""
+
+    def free(self, start: int, end: int, busy: Sequence[Busy]) -> list[Busy]:
+        """Returns the free stretches within [start, end), in order, without those in `busy`."""
+
+    @property
+    def time_zone(self) -> str:
+        """IANA name of the person's zone."""
