@@ -146,7 +146,10 @@ def private_secret_service(folder: Path) -> Iterator[SecretService]:
     env = {**os.environ, **{name: str(folder) for name in homes}}
     bus = subprocess.Popen(
         ["dbus-daemon", f"--config-file={config}", "--nofork", "--nopidfile", "--print-address"],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=env,
     )
     keyring_daemon: subprocess.Popen[str] | None = None
     before = os.environ.get("DBUS_SESSION_BUS_ADDRESS")
@@ -155,9 +158,18 @@ def private_secret_service(folder: Path) -> Iterator[SecretService]:
         address = Lines(bus.stdout).until("^unix:.*").group()
         os.environ["DBUS_SESSION_BUS_ADDRESS"] = env["DBUS_SESSION_BUS_ADDRESS"] = address
         keyring_daemon = subprocess.Popen(
-            ["gnome-keyring-daemon", "--foreground", "--unlock", "--components=secrets",
-             f"--control-directory={folder}"],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True, env=env,
+            [
+                "gnome-keyring-daemon",
+                "--foreground",
+                "--unlock",
+                "--components=secrets",
+                f"--control-directory={folder}",
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=env,
         )
         assert keyring_daemon.stdin is not None
         keyring_daemon.stdin.write("the password of a keyring that holds nothing of worth")
@@ -185,11 +197,10 @@ def secret_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecretS
         where = "CI must have a real keyring" if os.environ.get("CI") else "this test needs a real keyring"
         pytest.fail(f"{where}: install the Debian packages {' '.join(missing)}.", pytrace=False)
     import keyring
-    from keyring.backends.SecretService import Keyring
 
     with private_secret_service(tmp_path_factory.mktemp("secrets")) as service:
         before = keyring.get_keyring()
-        keyring.set_keyring(Keyring())
+        keyring.set_keyring(keyring.core.load_keyring("keyring.backends.SecretService.Keyring"))
         try:
             yield service
         finally:
@@ -224,8 +235,13 @@ class RelayProcess:
         command = [sys.executable, "-m", "relay", "serve", "--port", str(self.port)]
         command += ["--data-dir", str(self.data_dir), *self.extra]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         assert self.process.stdout is not None and self.process.stderr is not None
         self.lines = Lines(self.process.stdout)
