@@ -1,0 +1,301 @@
+"""Frames to envelopes and back: JSON and msgpack, one envelope or a batch, strictly.
+
+Implements docs/protocol.md sections 2 (formats), 3.3 (batches), 3.4 (sizes) and 4 (envelope). A frame that
+cannot be read at all is one error; in a batch every element succeeds or fails alone, in order, and keeps its
+own bytes as they came. The fast ways through are in `fast`; what they do not take is read here, value by
+value.
+
+This module does not judge what a message means, and does no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from relay.wire import control, schema, strict
+from relay.wire.envelope import (
+    MAX_INTEGER,
+    Envelope,
+    MessageType,
+    Priority,
+    b64decode,
+    b64encode,
+    check_id,
+    check_party,
+    is_id,
+)
+from relay.wire.errors import WireError
+
+DEFAULT_MAX_MESSAGE_BYTES: Final = 65_536
+MAX_BATCH: Final = 64
+"""Most envelopes in one frame."""
+
+
+class Format(StrEnum):
+    """The two ways to write an envelope, named as on the wire."""
+
+    JSON = "json"
+    MSGPACK = "msgpack"
+
+    @property
+    def subprotocol(self) -> str:
+        """The WebSocket subprotocol that carries it."""
+        return f"agentnet.v1+{self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One envelope as it came.
+
+    Attributes:
+        envelope: Checked, in JSON form.
+        raw: The envelope's own bytes, as they came.
+        dropped: Unknown top-level fields that were dropped, in order.
+    """
+
+    envelope: Envelope
+    raw: bytes
+    dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """What a relay needs of an envelope, and its bytes untouched.
+
+    Attributes:
+        raw: The envelope's own bytes, as they came.
+        size: Their number.
+    """
+
+    message_id: str
+    conversation_id: str
+    sender_id: str
+    recipient_id: str
+    message_type: MessageType
+    raw: bytes
+    size: int
+
+
+def frame_limit(max_message_bytes: int) -> int:
+    """Most bytes a frame may have; over it the connection closes with 1009."""
+    return 2 * max_message_bytes
+
+
+def decode(
+    frame: bytes | str, fmt: Format, *, max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
+) -> list[Decoded | WireError]:
+    """Read a frame.
+
+    Args:
+        frame: One WebSocket message.
+        fmt: The connection's format.
+        max_message_bytes: Most bytes of one envelope, counted in JSON form.
+
+    Returns:
+        For each envelope, in order, the envelope or what is wrong with it; one WireError when the frame as a
+        whole cannot be read.
+    """
+    data = frame.encode("utf-8", "surrogatepass") if isinstance(frame, str) else bytes(frame)
+    return _each(data, fmt, lambda raw: _decode_one(raw, fmt, max_message_bytes))
+
+
+def decode_routing(
+    frame: bytes | str, fmt: Format, *, max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES
+) -> list[Routed | WireError]:
+    """Read of a frame what a relay routes by, as strictly as `decode`, keeping the bytes untouched.
+
+    Args and Returns: as `decode`.
+    """
+    return [
+        found
+        if isinstance(found, WireError)
+        else Routed(
+            found.envelope.message_id,
+            found.envelope.conversation_id,
+            found.envelope.sender_id,
+            found.envelope.recipient_id,
+            found.envelope.message_type,
+            found.raw,
+            len(found.raw),
+        )
+        for found in decode(frame, fmt, max_message_bytes=max_message_bytes)
+    ]
+
+
+def encode(envelope: Envelope, fmt: Format) -> bytes:
+    """Write one envelope, compactly. A text frame carries the JSON bytes as UTF-8."""
+    if fmt is Format.JSON:
+        return msgspec.json.encode(envelope)
+    names = control.BYTES_FIELDS.get(envelope.message_type)
+    if not names:
+        return msgspec.msgpack.encode(envelope)
+    content = {
+        name: b64decode(item, field=f"content.{name}") if name in names and item is not None else item
+        for name, item in envelope.content.items()
+    }
+    return msgspec.msgpack.encode(msgspec.structs.replace(envelope, content=content))
+
+
+def encode_batch(envelopes: Sequence[Envelope], fmt: Format) -> bytes:
+    """Write 1 to 64 envelopes as one frame; a single one stands alone."""
+    return join_batch([encode(envelope, fmt) for envelope in envelopes], fmt)
+
+
+def join_batch(raws: Sequence[bytes], fmt: Format) -> bytes:
+    """Join 1 to 64 envelopes that are already written; a single one stands alone.
+
+    Raises:
+        ValueError: For none or more than 64.
+    """
+    if not 1 <= len(raws) <= MAX_BATCH:
+        raise ValueError(f"a frame holds 1 to {MAX_BATCH} envelopes, not {len(raws)}")
+    if len(raws) == 1:
+        return bytes(raws[0])
+    if fmt is Format.JSON:
+        return b"[" + b",".join(raws) + b"]"
+    head = bytes((0x90 | len(raws),)) if len(raws) < 16 else b"\xdc" + len(raws).to_bytes(2, "big")
+    return head + b"".join(raws)
+
+
+def json_form(envelope: Envelope) -> dict[str, Any]:
+    """The eight fields under their wire names; what JCS and the log take."""
+    return {
+        "messageId": envelope.message_id,
+        "conversationId": envelope.conversation_id,
+        "senderId": envelope.sender_id,
+        "recipientId": envelope.recipient_id,
+        "messageType": envelope.message_type.value,
+        "content": envelope.content,
+        "timestamp": envelope.timestamp,
+        "metadata": envelope.metadata,
+    }
+
+
+def transcode(raw: bytes, source: Format, target: Format) -> bytes:
+    """Write an envelope's bytes in another format; unknown top-level fields are dropped.
+
+    Raises:
+        WireError: If the bytes do not fit the protocol.
+    """
+    if source is target:
+        return raw
+    found = _decode_one(raw, source, MAX_INTEGER)
+    return encode(found.envelope, target)
+
+
+# ------------------------------------------------------------------------------------------- elements
+
+_T = TypeVar("_T")
+
+
+def _each(data: bytes, fmt: Format, read: Callable[[bytes], _T]) -> list[_T | WireError]:
+    """Split a frame, and read each element alone."""
+    try:
+        elements = _split(data, fmt)
+    except WireError as error:
+        return [error]
+    found: list[_T | WireError] = []
+    for raw in elements:
+        try:
+            found.append(read(raw))
+        except WireError as error:
+            found.append(error)
+    return found
+
+
+def _split(data: bytes, fmt: Format) -> list[bytes]:
+    batch = data.lstrip(_SPACE)[:1] == b"[" if fmt is Format.JSON else _is_msgpack_array(data)
+    if not batch:
+        return [data]
+    decoder = _JSON_ELEMENTS if fmt is Format.JSON else _MSGPACK_ELEMENTS
+    try:
+        elements = decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise WireError("frame", "is not JSON" if fmt is Format.JSON else "is not msgpack") from None
+    if not 1 <= len(elements) <= MAX_BATCH:
+        raise WireError("frame", f"a batch holds 1 to {MAX_BATCH} envelopes", details={"limit": MAX_BATCH})
+    return [bytes(element) for element in elements]
+
+
+def _is_msgpack_array(data: bytes) -> bool:
+    return data[:1] != b"" and (0x90 <= data[0] <= 0x9F or data[0] in (0xDC, 0xDD))
+
+
+def _decode_one(raw: bytes, fmt: Format, max_message_bytes: int) -> Decoded:
+    value = strict.parse_json(raw) if fmt is Format.JSON else strict.parse_msgpack(raw)
+    if not isinstance(value, dict):
+        raise WireError("envelope", "is not an object")
+    try:
+        envelope = _envelope(value, fmt)
+        _check_size(envelope, raw, fmt, max_message_bytes)
+    except WireError as error:
+        name = value.get("messageId")
+        error.message_id = name if isinstance(name, str) and is_id(name) else None
+        raise
+    return Decoded(envelope, raw, tuple(name for name in value if name not in _FIELDS))
+
+
+def _envelope(value: dict[str, Any], fmt: Format) -> Envelope:
+    """Check the eight fields and the content, by hand, naming what does not fit."""
+    if fmt is Format.MSGPACK:
+        value = _to_json_form(value)
+    try:
+        envelope = msgspec.convert(value, Envelope)
+    except msgspec.ValidationError as error:
+        raise schema.to_wire_error(error, "") from None
+    check_id(envelope.message_id, "messageId")
+    check_id(envelope.conversation_id, "conversationId")
+    check_party(envelope.sender_id, "senderId")
+    check_party(envelope.recipient_id, "recipientId")
+    if not 0 <= envelope.timestamp <= MAX_INTEGER:
+        raise WireError("timestamp", "is out of range")
+    schema.from_json_form(_Metadata, envelope.metadata, path="metadata")
+    control.check(envelope.message_type, envelope.content)
+    return envelope
+
+
+def _to_json_form(value: dict[str, Any]) -> dict[str, Any]:
+    """Turn bin into b64 where a bytes field is, and refuse it everywhere else, and text where bin should be."""
+    kind, content = value.get("messageType"), value.get("content")
+    names: frozenset[str] = frozenset()
+    if isinstance(kind, str) and kind in MessageType.__members__:
+        names = control.BYTES_FIELDS.get(MessageType(kind), names)
+    if isinstance(content, dict) and names:
+        written = dict(content)
+        for name in names & content.keys():
+            if isinstance(content[name], bytes):
+                written[name] = b64encode(content[name])
+            elif content[name] is not None:
+                raise WireError(f"content.{name}", "is not bin")
+        value = {**value, "content": written}
+    strict.refuse_bytes(value, "")
+    return value
+
+
+def _check_size(envelope: Envelope, raw: bytes, fmt: Format, limit: int) -> None:
+    size = len(raw)
+    if fmt is Format.MSGPACK and size * _JSON_GROWTH > limit:
+        size = len(msgspec.json.encode(envelope))
+    if fmt is Format.JSON and size > limit or fmt is Format.MSGPACK and size > limit:
+        raise WireError(
+            "envelope", f"is larger than {limit} bytes", details={"limit": limit, "size": size}
+        )
+
+
+class _Metadata(msgspec.Struct, rename="camel"):
+    priority: Priority
+    encrypted: bool
+    requires_response: bool
+
+
+_FIELDS: Final = frozenset(Envelope.__struct_encode_fields__)
+_SPACE: Final = b" \t\r\n"
+_JSON_GROWTH: Final = 6
+"""A byte of msgpack becomes at most six of JSON: a control character as `\\u0000`, or `false` and a comma."""
+_JSON_ELEMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_MSGPACK_ELEMENTS: Final = msgspec.msgpack.Decoder(list[msgspec.Raw])

@@ -1,0 +1,84 @@
+"""Content schemas as msgspec Structs: JSON form in, Struct out, and back, with errors that name the field.
+
+Implements docs/protocol.md section 2.3 (what fits a schema). Shared by the contents that travel in the clear
+(`control`) and those that travel sealed (`agentnet_desktop.protocol.content`).
+
+A bytes field of a Struct is declared as `bytes`; in JSON form it is canonical b64 text. Unknown fields are
+ignored. This module knows no particular content.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from relay.wire.envelope import b64decode
+from relay.wire.errors import WireError
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_AT = re.compile(r" - at `\$?(?P<path>[^`]*)`$")
+_QUOTED_FIELD = re.compile(r"required field `(?P<name>[^`]*)`")
+
+
+@lru_cache(maxsize=None)
+def bytes_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Wire names of the fields of a Struct that hold bytes."""
+    return tuple(
+        field.encode_name
+        for field in msgspec.structs.fields(kind)
+        if "bytes" in str(field.type)
+    )
+
+
+def from_json_form(kind: type[T], value: Mapping[str, Any], *, path: str = "content") -> T:
+    """Check a JSON-form object against a schema.
+
+    Args:
+        kind: The Struct that is the schema.
+        value: The object, b64 text in its bytes fields.
+        path: What the object is called in errors.
+
+    Returns:
+        The Struct; bytes fields hold bytes.
+
+    Raises:
+        WireError: Naming the first field that is missing, mistyped, or not canonical base64.
+    """
+    for name in bytes_fields(kind):
+        text = value.get(name)
+        if isinstance(text, str):
+            b64decode(text, field=f"{path}.{name}")  # msgspec would read `QS==` as `QQ==`
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise to_wire_error(error, path) from None
+
+
+def to_json_form(value: msgspec.Struct) -> dict[str, Any]:
+    """The JSON form of a Struct, with bytes as b64 and fields that are None left out."""
+    found = msgspec.to_builtins(value)
+    return {name: item for name, item in found.items() if item is not None}
+
+
+def to_wire_error(error: msgspec.ValidationError, path: str) -> WireError:
+    """Turn msgspec's message into a WireError that names the field by its dotted path.
+
+    Args:
+        error: From `msgspec.convert` or a typed decode.
+        path: What the outermost object is called; "" for none.
+    """
+    text = str(error)
+    at = _AT.search(text)
+    reason = text[: at.start()] if at else text
+    where = path + (at.group("path").replace("[...]", "[]") if at else "")
+    missing = _QUOTED_FIELD.search(reason)
+    if missing:
+        where, reason = f"{where}.{missing.group('name')}", "is missing"
+    else:
+        reason = reason[:1].lower() + reason[1:].replace("`", "'")
+    return WireError(where.lstrip(".") or "envelope", reason)
