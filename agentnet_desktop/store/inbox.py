@@ -1,0 +1,112 @@
+"""Messages received: by what duplicates are known, what was answered, what was set aside, what waits for a gap.
+
+Stores what docs/protocol.md, *Duplicates, order, poison*, asks for. It does not judge a message: `crypto` and
+the agent do. Duplicates are keyed by (peer identity key, messageId).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.orm import Session
+
+from agentnet_desktop.store.models import InboxModel, ReorderModel
+from agentnet_desktop.store.records import Records, changed
+
+STORED = "STORED"
+SET_ASIDE = "SET_ASIDE"
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRow:
+    """One message received and stored."""
+
+    peer: str
+    peer_key: bytes  # the identity key whose signature it carried, 32 bytes
+    message_id: str
+    digest: bytes  # SHA-256(nonce || ciphertext || header), 32 bytes
+    content_hash: bytes  # of data and header without sessionId and commitment: equal for a re-sealed copy
+    received_at: int
+    state: str = STORED  # or SET_ASIDE: opened, but its content does not validate
+    ack: bytes | None = None  # the acknowledgement's envelope, sent again for a duplicate
+    problem: str = ""  # why it was set aside
+    log_seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldMessage:
+    """A stored message that came ahead of its turn in its session."""
+
+    session_row: int
+    seq: int
+    message_id: str
+    message_type: str
+    content: Mapping[str, Any]
+    received_at: int
+    deliver_by: int  # ms: then delivery goes on with the gap noted
+    log_seq: int | None = None
+
+
+_rows = Records(InboxModel, InboxRow)
+_held = Records(ReorderModel, HeldMessage)
+_c = _rows.c
+_seen = _rows.select(_c.peer_key == bindparam("key"), _c.message_id == bindparam("message"))
+
+
+def seen(session: Session, peer_key: bytes, message_id: str) -> InboxRow | None:
+    """Returns what is stored of a message from the holder of this 32-byte key, or None: it is new."""
+    return next(iter(_rows.all(session, _seen, {"key": peer_key, "message": message_id})), None)
+
+
+def add(session: Session, row: InboxRow) -> None:
+    """Stores a new message; a repeated one raises `sqlalchemy.exc.IntegrityError`."""
+    _rows.add(session, row)
+
+
+def set_ack(session: Session, peer_key: bytes, message_id: str, ack: bytes) -> None:
+    """Stores the acknowledgement's envelope, which duplicates get again."""
+    session.execute(_rows.update(_c.peer_key == peer_key, _c.message_id == message_id).values(ack=ack))
+
+
+def set_aside(session: Session, limit: int = 1000) -> list[InboxRow]:
+    """Returns the messages set aside, newest first."""
+    found = _rows.select(_c.state == SET_ASIDE).order_by(_c.received_at.desc()).limit(limit)
+    return _rows.all(session, found)
+
+
+def forget(session: Session, before: int) -> int:
+    """Deletes messages received before a time (ms), after which their senders cannot repeat them."""
+    return changed(session, _rows.delete(_c.received_at < before))
+
+
+# --- messages ahead of their turn ---
+
+
+def hold(session: Session, message: HeldMessage) -> None:
+    """Keeps a message that came ahead of its turn."""
+    _held.add(session, message)
+
+
+def held(session: Session, session_row: int) -> list[HeldMessage]:
+    """Returns the messages of one session that wait for a gap, in order."""
+    found = _held.select(_held.c.session_row == session_row).order_by(_held.c.seq)
+    return _held.all(session, found)
+
+
+def release(session: Session, session_row: int, seq: int) -> None:
+    """Forgets a held message, which is being delivered in the same transaction."""
+    session.execute(_held.delete(_held.c.session_row == session_row, _held.c.seq == seq))
+
+
+def overdue(session: Session, now: int) -> list[int]:
+    """Returns the rows of the sessions in which a held message waited long enough at `now` (ms)."""
+    statement = select(_held.c.session_row).where(_held.c.deliver_by <= now).distinct()
+    return list(session.execute(statement).scalars())
+
+
+def next_deadline(session: Session) -> int | None:
+    """Returns the earliest time (ms) at which a held message is delivered in spite of its gap, or None."""
+    return session.execute(select(func.min(_held.c.deliver_by))).scalar_one()

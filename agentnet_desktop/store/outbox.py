@@ -1,0 +1,320 @@
+"""Messages of ours on their way: what waits, in which order it goes, when it is tried again, what became of it.
+
+Stores what docs/protocol.md, *Delivery*, asks for. Which state follows which is `protocol.delivery`'s table;
+callers pass the outcome in. Order: FIFO inside a conversation, HIGH before NORMAL before LOW between
+conversations; an urgent message lifts what stands before it in its own conversation. A row with
+`next_attempt_at` None waits for something other than time (a session, presence, a person) and costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, case, func, or_, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.orm import Session
+
+from agentnet_desktop.store.models import OutboxDigestModel, OutboxModel
+from agentnet_desktop.store.records import Records, changed
+
+RANKS: Mapping[str, int] = {"HIGH": 0, "NORMAL": 1, "LOW": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One message on its way. `state` and `reason` are `protocol.delivery` values."""
+
+    message_id: str
+    peer: str
+    conversation_id: str
+    message_type: str  # of the inner message
+    content: Mapping[str, Any]  # inner content in JSON form
+    envelope_metadata: Mapping[str, Any]
+    timestamp: int  # the envelope's, ms
+    created_at: int
+    expires_at: int
+    priority: str = "NORMAL"
+    state: str = "QUEUED"
+    reason: str = ""  # typed: why it waits or failed
+    session_row: int | None = None  # under which session it is sealed
+    seq: int | None = None  # its sequence number there
+    sealed: bytes | None = None  # the sealed envelope, as stored before its first sending
+    attempts: int = 0
+    next_attempt_at: int | None = None  # None: waits for a session, presence or a person, or is settled
+    settled_at: int | None = None  # when it became DELIVERED, EXPIRED or FAILED
+    log_seq: int | None = None  # its entry in the log
+    subject: str = ""  # what it is about: "proposal/…" or "query/…"; the caller's word
+    position: int = 0  # given when stored; grows
+
+
+@dataclass(frozen=True, slots=True)
+class _Digest:
+    digest: bytes
+    message_id: str
+    sent_at: int
+
+
+_rows = Records(OutboxModel, OutboxRow)
+_digests = Records(OutboxDigestModel, _Digest)
+_c = _rows.c
+_by_id = _rows.select(_c.message_id == bindparam("message"))
+_by_digest = _rows.select(_c.message_id == _digests.c.message_id, _digests.c.digest == bindparam("ciphertext"))
+_lift = _rows.update(
+    _c.peer == bindparam("to"),
+    _c.conversation_id == bindparam("conversation"),
+    _c.state == "QUEUED",
+    _c.rank > bindparam("most"),
+).values(rank=bindparam("most"))
+_due = (
+    _rows.select(_c.next_attempt_at.is_not(None), _c.next_attempt_at <= bindparam("now"))
+    .order_by(_c.rank, _c.position)
+    .limit(bindparam("most"))
+)
+_first_waiting = select(func.min(_c.position)).where(
+    _c.peer == bindparam("to"),
+    _c.conversation_id == bindparam("conversation"),
+    _c.state == "QUEUED",
+    or_(_c.next_attempt_at.is_(None), _c.next_attempt_at > bindparam("now")),
+)
+_move = _rows.update(_c.message_id == bindparam("message")).values(
+    state=bindparam("to"),
+    reason=bindparam("why"),
+    next_attempt_at=bindparam("at"),
+    settled_at=bindparam("settled"),
+)
+_attempt = _rows.update(_c.message_id == bindparam("message")).values(
+    state=bindparam("to"), attempts=_c.attempts + 1, next_attempt_at=bindparam("at"), reason=""
+)
+_seal = _rows.update(_c.message_id == bindparam("message")).values(
+    session_row=bindparam("row"), seq=bindparam("number"), sealed=bindparam("envelope")
+)
+
+
+def add(session: Session, row: OutboxRow) -> int:
+    """Queues a message and returns its position.
+
+    A priority other than HIGH, NORMAL or LOW raises `KeyError`, a repeated message id
+    `sqlalchemy.exc.IntegrityError`.
+    """
+    rank = RANKS[row.priority]
+    values = _rows.values(row) | {"rank": rank}
+    del values["position"]
+    session.execute(_lift, {"to": row.peer, "conversation": row.conversation_id, "most": rank})
+    statement = insert(_rows.table).returning(_c.position)
+    return int(session.execute(statement, values).scalar_one())
+
+
+def get(session: Session, message_id: str) -> OutboxRow | None:
+    """Returns one message of ours, settled or not, or None."""
+    return next(iter(_rows.all(session, _by_id, {"message": message_id})), None)
+
+
+def due(session: Session, now: int, limit: int = 64) -> list[OutboxRow]:
+    """Returns what can be sent at `now` (ms), in the order in which it must be sent.
+
+    A message behind a QUEUED one of its conversation that cannot be sent yet is left out.
+    """
+    found = _rows.all(session, _due, {"now": now, "most": limit})
+    barriers: dict[tuple[str, str], int | None] = {}
+    ready = []
+    for row in found:
+        lane = (row.peer, row.conversation_id)
+        if lane not in barriers:
+            arguments = {"to": row.peer, "conversation": row.conversation_id, "now": now}
+            barriers[lane] = session.execute(_first_waiting, arguments).scalar_one()
+        barrier = barriers[lane]
+        if row.state != "QUEUED" or barrier is None or row.position < barrier:
+            ready.append(row)
+    return ready
+
+
+def next_deadline(session: Session) -> int | None:
+    """Returns the earliest time (ms) at which a message is due or expires, or None when nothing waits for time."""
+    attempt = select(func.min(_c.next_attempt_at)).where(_c.next_attempt_at.is_not(None)).scalar_subquery()
+    expiry = select(func.min(_c.expires_at)).where(_c.settled_at.is_(None)).scalar_subquery()
+    times = [time for time in session.execute(select(attempt, expiry)).one() if time is not None]
+    return min(times, default=None)
+
+
+def expired(session: Session, now: int, limit: int = 64) -> list[OutboxRow]:
+    """Returns the unsettled messages whose time is over, the longest over first."""
+    statement = _rows.select(_c.settled_at.is_(None), _c.expires_at <= now)
+    return _rows.all(session, statement.order_by(_c.expires_at).limit(limit))
+
+
+def set_sealed(
+    session: Session, message_id: str, *, session_row: int, seq: int, sealed: bytes, digest: bytes, now: int
+) -> None:
+    """Stores the sealed bytes of a message, made under one session with one sequence number.
+
+    Args:
+        session: of the job; take the sequence number in the same one.
+        message_id: of the message.
+        session_row: the session's row.
+        seq: the sequence number, from 1.
+        sealed: the envelope's bytes, which every retry repeats.
+        digest: SHA-256(nonce || ciphertext || header), 32 bytes; a receipt for it settles the message.
+        now: time in ms.
+    """
+    session.execute(_seal, {"message": message_id, "row": session_row, "number": seq, "envelope": sealed})
+    statement = insert(_digests.table).on_conflict_do_nothing()
+    session.execute(statement, {"digest": digest, "message_id": message_id, "sent_at": now})
+
+
+def digests(session: Session, message_id: str) -> list[bytes]:
+    """Returns the digests of all ciphertexts ever stored for a message, oldest first."""
+    found = _digests.select(_digests.c.message_id == message_id).order_by(_digests.c.sent_at)
+    return [record.digest for record in _digests.all(session, found)]
+
+
+def by_digest(session: Session, digest: bytes) -> OutboxRow | None:
+    """Returns the message for which a ciphertext with this 32-byte digest was stored, or None."""
+    return next(iter(_rows.all(session, _by_digest, {"ciphertext": digest})), None)
+
+
+def count_attempt(session: Session, message_id: str, state: str, next_attempt_at: int | None) -> None:
+    """Counts an attempt before it is made, and sets the state (IN_FLIGHT) and the time of the next (ms)."""
+    session.execute(_attempt, {"message": message_id, "to": state, "at": next_attempt_at})
+
+
+def move(
+    session: Session, message_id: str, state: str, *, next_attempt_at: int | None = None, reason: str = ""
+) -> None:
+    """Sets the state of an unsettled message, why it waits, and when it is due (None: not by time)."""
+    values = {"message": message_id, "to": state, "why": reason, "at": next_attempt_at, "settled": None}
+    session.execute(_move, values)
+
+
+def settle(session: Session, message_id: str, state: str, now: int, reason: str = "") -> None:
+    """Ends a message's way: DELIVERED, EXPIRED or FAILED. Its sealed bytes and content stay for the log's sake."""
+    values = {"message": message_id, "to": state, "why": reason, "at": None, "settled": now}
+    session.execute(_move, values)
+
+
+def wake_peer(session: Session, peer: str, now: int, reasons: Sequence[str] = ()) -> int:
+    """Makes a peer's waiting QUEUED messages due at `now` (ms): it came online, or a session stands.
+
+    Args:
+        session: of the job.
+        peer: agentId.
+        now: time in ms.
+        reasons: wakes only those that wait for one of these; empty: all.
+
+    Returns:
+        How many were woken.
+    """
+    where = [_c.peer == peer, _c.state == "QUEUED", _c.settled_at.is_(None)]
+    where.append(or_(_c.next_attempt_at.is_(None), _c.next_attempt_at > now))
+    if reasons:
+        where.append(_c.reason.in_(reasons))
+    return changed(session, _rows.update(*where).values(next_attempt_at=now, reason=""))
+
+
+def wake_conversation(session: Session, peer: str, conversation_id: str, now: int) -> int:
+    """Makes the waiting QUEUED messages of one conversation due at `now` (ms); returns how many."""
+    where = [_c.peer == peer, _c.conversation_id == conversation_id, _c.state == "QUEUED"]
+    where.append(or_(_c.next_attempt_at.is_(None), _c.next_attempt_at > now))
+    return changed(session, _rows.update(*where).values(next_attempt_at=now, reason=""))
+
+
+def park_peer(session: Session, peer: str, reason: str, probe_at: int | None = None) -> int:
+    """Puts a peer's unsettled messages back to QUEUED, waiting for `reason` (the peer is offline, a key changed).
+
+    The oldest one is due again at `probe_at` (ms), if given; those behind it wait for it.
+
+    Returns:
+        How many wait.
+    """
+    where = (_c.peer == peer, _c.settled_at.is_(None))
+    parked = changed(
+        session, _rows.update(*where).values(state="QUEUED", next_attempt_at=None, reason=reason)
+    )
+    if probe_at is not None:
+        oldest = select(func.min(_c.position)).where(*where).scalar_subquery()
+        session.execute(_rows.update(_c.position == oldest).values(next_attempt_at=probe_at))
+    return parked
+
+
+def unseal_conversation(session: Session, peer: str, conversation_id: str, now: int | None) -> list[OutboxRow]:
+    """Takes back the sealed bytes of a conversation's unsettled messages, because its session was replaced.
+
+    They become QUEUED, due at `now` (ms) or, with None, waiting; message ids and digests stay.
+
+    Returns:
+        The messages in order, as they now stand: to be sealed again under the new session.
+    """
+    c = _c
+    where = (c.peer == peer, c.conversation_id == conversation_id, c.settled_at.is_(None))
+    session.execute(
+        _rows.update(*where).values(
+            session_row=None, seq=None, sealed=None, state="QUEUED", next_attempt_at=now
+        )
+    )
+    return _rows.all(session, _rows.select(*where).order_by(c.position))
+
+
+def set_log_seq(session: Session, message_id: str, log_seq: int) -> None:
+    """Notes which entry of the log stands for a message."""
+    session.execute(_rows.update(_c.message_id == message_id).values(log_seq=log_seq))
+
+
+def cancel(session: Session, message_id: str, now: int, reason: str) -> bool:
+    """Ends an unsettled message as FAILED because a person said so; tells whether it was unsettled."""
+    statement = _rows.update(_c.message_id == message_id, _c.settled_at.is_(None))
+    values = {"state": "FAILED", "reason": reason, "next_attempt_at": None, "settled_at": now}
+    return changed(session, statement.values(**values)) > 0
+
+
+def retry(session: Session, message_id: str, now: int, expires_at: int) -> bool:
+    """Queues a message again at once because a person said so: failed, expired or waiting ones.
+
+    Attempts start again at 0; a sealed copy is kept. DELIVERED ones are left alone.
+
+    Returns:
+        Whether the message is on its way again.
+    """
+    statement = _rows.update(_c.message_id == message_id, _c.state != "DELIVERED")
+    later = case((_c.expires_at > expires_at, _c.expires_at), else_=expires_at)
+    values = {"state": "QUEUED", "reason": "", "attempts": 0, "next_attempt_at": now, "settled_at": None}
+    return changed(session, statement.values(**values, expires_at=later)) > 0
+
+
+def waiting(session: Session, limit: int = 1000) -> list[OutboxRow]:
+    """Returns the unsettled messages, oldest first."""
+    return _rows.all(session, _rows.select(_c.settled_at.is_(None)).order_by(_c.position).limit(limit))
+
+
+def listed(session: Session, limit: int = 1000) -> list[OutboxRow]:
+    """Returns the unsettled messages, and the FAILED and EXPIRED ones, which a person may retry; newest first."""
+    stuck = or_(_c.settled_at.is_(None), _c.state.in_(("FAILED", "EXPIRED")))
+    return _rows.all(session, _rows.select(stuck).order_by(_c.position.desc()).limit(limit))
+
+
+def of_peer(session: Session, peer: str, conversation_id: str | None = None) -> list[OutboxRow]:
+    """Returns a peer's unsettled messages in order, of all conversations or one."""
+    where = [_c.peer == peer, _c.settled_at.is_(None)]
+    if conversation_id is not None:
+        where.append(_c.conversation_id == conversation_id)
+    return _rows.all(session, _rows.select(*where).order_by(_c.position))
+
+
+def count_waiting(session: Session) -> int:
+    """Returns how many messages are unsettled."""
+    statement = select(func.count()).select_from(_rows.table).where(_c.settled_at.is_(None))
+    return int(session.execute(statement).scalar_one())
+
+
+def recover(session: Session, now: int) -> int:
+    """Makes everything that was on its way when the process ended due at `now` (ms); returns how many."""
+    where = (_c.state.in_(("IN_FLIGHT", "ROUTED")), _c.next_attempt_at > now)
+    return changed(session, _rows.update(*where).values(next_attempt_at=now))
+
+
+def forget_settled(session: Session, before: int, limit: int = 1000) -> int:
+    """Deletes messages settled before a time (ms), with their digests; returns how many."""
+    old = select(_c.message_id).where(_c.settled_at.is_not(None), _c.settled_at < before).limit(limit)
+    gone = list(session.execute(old).scalars())
+    session.execute(_digests.delete(_digests.c.message_id.in_(gone)))
+    return changed(session, _rows.delete(_c.message_id.in_(gone)))
