@@ -1,0 +1,302 @@
+"""The shell round the connection machine: sockets, timers and tasks for `connection`, and nothing it decides.
+
+Implements docs/protocol.md, section "Transport", on `websockets.asyncio.client`. Runs on any asyncio loop, the
+window's too. Frames are decoded here and handed on; what an envelope means is the agent's business. No proxy is
+used and no redirect followed: the token goes to the address that was dialled, or nowhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from agentnet_desktop.transport import dial, signals
+from agentnet_desktop.transport.connection import Connection, Phase
+from agentnet_desktop.transport.endpoint import parse_endpoint
+from agentnet_desktop.transport.signals import Moment, Status
+from agentnet_desktop.transport.tokens import TokenError, TokenSource
+from relay.wire.codec import MAX_BATCH, Decoded, Format, decode, encode, frame_limit, join_batch
+from relay.wire.envelope import SYSTEM, Envelope
+from relay.wire.errors import WireError
+
+OnFrame = Callable[[list[Decoded | WireError], bytes], None]
+OnState = Callable[[Status], None]
+OnSent = Callable[[Sequence[Envelope]], None]
+
+_ABNORMAL = 1006  # RFC 6455, 7.1.5: no closing frame came
+_BATCH_OVERHEAD = MAX_BATCH + 8  # the commas and brackets of a JSON array, or the head of a msgpack one
+
+
+def _ignore_sent(_envelopes: Sequence[Envelope]) -> None:
+    """Nobody keeps a log of what the client sends on its own account."""
+
+
+class RelayClient:
+    """One connection to the relay that keeps itself alive. All calls are made on the loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: str,
+        agent_id: str,
+        tokens: TokenSource,
+        clock: Callable[[], int],
+        random: Callable[[int], bytes],
+        on_frame: OnFrame,
+        on_state: OnState,
+        on_sent: OnSent = _ignore_sent,
+        tls_pin: str | None = None,
+        insecure: bool = False,
+    ) -> None:
+        """Makes a client that has not connected yet.
+
+        Args:
+            endpoint: the relay's base address or whole endpoint.
+            agent_id: who connects.
+            tokens: whence each token comes.
+            clock: ms since the Unix epoch.
+            random: returns n random bytes.
+            on_frame: called for each received frame with its elements and its bytes, in order.
+            on_state: called when the status changed; CONNECTED after the relay's CONNECTED went to `on_frame`.
+            on_sent: called with what the client sends on its own account (AUTH without its token, HEARTBEAT,
+                DISCONNECT), so that a log can show it.
+            tls_pin: hex SHA-256 of the relay's SPKI, when its certificate is self-signed.
+            insecure: allows `ws://` to another machine.
+
+        Raises:
+            BadEndpoint: the address cannot be used.
+        """
+        self._endpoint = parse_endpoint(endpoint, insecure=insecure)
+        self._agent_id = agent_id
+        self._tokens = tokens
+        self._clock = clock
+        self._on_frame = on_frame
+        self._on_state = on_state
+        self._on_sent = on_sent
+        self._tls_pin = tls_pin
+        self._machine = Connection(
+            agent_id=agent_id, relay_url=self._endpoint.url, insecure=self._endpoint.exposed, random=random
+        )
+        self._events: deque[signals.Event] = deque()
+        self._feeding = False
+        self._group: asyncio.TaskGroup | None = None
+        self._finished = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._token_job: asyncio.Task[None] | None = None
+        self._socket_job: asyncio.Task[None] | None = None
+        self._socket: ClientConnection | None = None
+        self._format = Format.JSON
+        self._outgoing: deque[bytes] = deque()
+        self._ready = asyncio.Event()
+
+    # --------------------------------------------------------------------------------------- interface
+
+    @property
+    def status(self) -> Status:
+        """The connection as it stands."""
+        return self._machine.status
+
+    @property
+    def format(self) -> Format:
+        """How envelopes are written on the present connection, or were on the last one."""
+        return self._format
+
+    async def run(self) -> None:
+        """Connects, reconnects, until stopped. Never raises for network trouble. Call it once."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                if self._machine.phase is Phase.NEW:
+                    self._feed(signals.Start())
+                await self._finished.wait()
+                self._cancel(self._token_job)
+        finally:
+            self._group = None
+            if self._timer is not None:
+                self._timer.cancel()
+            self._finished.set()
+
+    def send(self, envelopes: Sequence[Envelope]) -> bool:
+        """Sends envelopes in the negotiated format, in order, several to a frame when several are ready.
+
+        Returns:
+            False when there is no connection: nothing was sent. True says only that they are on their way.
+        """
+        if self._machine.phase is not Phase.LIVE:
+            return False
+        self._outgoing.extend(encode(envelope, self._format) for envelope in envelopes)
+        self._ready.set()
+        return True
+
+    async def stop(self) -> None:
+        """Sends DISCONNECT, waits for its acknowledgement and for the close with 1000. Safe to call twice."""
+        if self._machine.phase is not Phase.ENDED and not self._finished.is_set():
+            self._feed(signals.Stop())
+        if self._group is not None:
+            await self._finished.wait()
+
+    def reconnect_now(self) -> None:
+        """Ends a wait at once, takes up a stopped connection again, and tests a live one."""
+        if self._group is not None:
+            self._feed(signals.Reconnect())
+
+    # ----------------------------------------------------------------------------------- the machine
+
+    def _moment(self) -> Moment:
+        return Moment(asyncio.get_running_loop().time() * 1000, self._clock())
+
+    def _feed(self, event: signals.Event) -> None:
+        """Hands an event to the machine and carries out its commands; what they cause is taken in turn."""
+        self._events.append(event)
+        if self._feeding:
+            return
+        self._feeding = True
+        try:
+            while self._events:
+                for command in self._machine.handle(self._events.popleft(), self._moment()):
+                    self._execute(command)
+        finally:
+            self._feeding = False
+        self._arm()
+
+    def _execute(self, command: signals.Command) -> None:
+        match command:
+            case signals.GetToken():
+                self._cancel(self._token_job)
+                self._token_job = self._start(self._get_token(command), "relay token")
+            case signals.Dial():
+                self._socket_job = self._start(self._connection(command), "relay connection")
+            case signals.Write():
+                self._outgoing.append(encode(command.envelope, self._format))
+                self._ready.set()
+                self._on_sent((command.shown,))
+            case signals.Hangup():
+                self._hang_up(orderly=command.orderly)
+            case signals.Accepted():
+                self._tokens.accepted()
+            case signals.Report():
+                self._on_state(command.status)
+            case signals.Finished():
+                self._finished.set()
+
+    def _start(self, coro: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        if self._group is None:
+            coro.close()
+            raise RuntimeError("the client does not run")
+        return self._group.create_task(coro, name=name)
+
+    @staticmethod
+    def _cancel(job: asyncio.Task[None] | None) -> None:
+        if job is not None:
+            job.cancel()
+
+    def _arm(self) -> None:
+        """Keeps one timer. A later deadline leaves it be: an early Tick does no harm, and under Qt's loop a
+        cancelled timer would stay until it is due.
+        """
+        deadline = self._machine.deadline
+        if deadline is None or self._group is None:
+            return
+        at = deadline / 1000
+        if self._timer is not None and not self._timer.cancelled() and self._timer.when() <= at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(at, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._feed(signals.Tick())
+
+    # ------------------------------------------------------------------------------------------ tasks
+
+    async def _get_token(self, command: signals.GetToken) -> None:
+        try:
+            token = await self._tokens.token(now_ms=command.now_ms, fresh=command.fresh)
+        except TokenError as error:
+            self._feed(signals.TokenFailed(str(error)))
+        else:
+            self._feed(signals.TokenReceived(token.text, token.expires_at))
+
+    async def _connection(self, command: signals.Dial) -> None:
+        """One connection from the dialling to its end."""
+        result = await dial.dial(
+            self._endpoint,
+            agent_id=self._agent_id,
+            token=command.token,
+            formats=command.formats,
+            tls_pin=self._tls_pin,
+        )
+        if not isinstance(result, ClientConnection):
+            self._feed(result)
+            return
+        self._socket = result
+        try:
+            self._format = dial.format_of(result)
+            self._outgoing.clear()
+            self._ready.clear()
+            self._feed(signals.Opened(self._format))
+            code = await self._use(result)
+        finally:
+            # A socket that was handed over for an orderly close is not ours any more.
+            if self._socket is result:
+                self._socket = None
+                result.transport.abort()
+        self._feed(signals.Closed(code))
+
+    async def _use(self, socket: ClientConnection) -> int:
+        """Reads and writes until the connection is gone; returns the close code."""
+        async with asyncio.TaskGroup() as group:
+            writer = group.create_task(self._write(socket), name="relay writer")
+            code = await self._read(socket)
+            writer.cancel()
+        return code
+
+    async def _read(self, socket: ClientConnection) -> int:
+        while True:
+            try:
+                frame = await socket.recv(decode=False)
+            except ConnectionClosed as closed:
+                return closed.rcvd.code if closed.rcvd is not None else _ABNORMAL
+            elements = decode(frame, self._format, max_message_bytes=self._machine.status.max_message_bytes)
+            self._on_frame(elements, frame)
+            for element in elements:
+                if isinstance(element, Decoded) and element.envelope.sender_id == SYSTEM:
+                    self._feed(signals.FromRelay(element.envelope))
+
+    async def _write(self, socket: ClientConnection) -> None:
+        text = self._format is Format.JSON
+        while True:
+            await self._ready.wait()
+            self._ready.clear()
+            while self._outgoing:
+                try:
+                    await socket.send(self._next_frame(), text=text)
+                except ConnectionClosed:
+                    return  # the reader tells why
+
+    def _next_frame(self) -> bytes:
+        """Takes what is ready: one envelope, or a batch within the limits of a frame."""
+        room = frame_limit(self._machine.status.max_message_bytes) - _BATCH_OVERHEAD
+        batch = [self._outgoing.popleft()]
+        room -= len(batch[0])
+        while self._outgoing and len(batch) < MAX_BATCH and len(self._outgoing[0]) <= room:
+            batch.append(self._outgoing.popleft())
+            room -= len(batch[-1])
+        return batch[0] if len(batch) == 1 else join_batch(batch, self._format)
+
+    def _hang_up(self, *, orderly: bool) -> None:
+        socket, self._socket = self._socket, None
+        self._outgoing.clear()
+        if socket is not None and orderly:
+            self._start(socket.close(), "relay farewell")
+        elif socket is not None:
+            socket.transport.abort()
+        if self._socket_job is not asyncio.current_task():
+            self._cancel(self._socket_job)
+        self._socket_job = None
