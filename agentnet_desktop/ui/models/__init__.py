@@ -1,0 +1,1 @@
+"""Qt models over the agent's views: the log, the inbox, contacts, meetings, security events."""
