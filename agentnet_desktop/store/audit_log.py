@@ -1,0 +1,428 @@
+"""The audit log: append-only entries, each hashed together with the one before it.
+
+Implements the storing half of docs/protocol.md, *Audit log*. An entry's hash covers `hashed_body`: its fixed
+columns, with the SHA-256 of its wire bytes, of its plaintext as signed, and of its details (summary, content,
+findings) under a salt, so that whoever gets an entry without its content cannot guess it. Delivery states and
+steps stand beside the chain. Text of peers is stored as it came. Verifying is `audit.verify`'s work,
+searching `log_search`'s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.orm import Session
+
+from agentnet_desktop.crypto import chain
+from agentnet_desktop.protocol.canonical import jcs
+from agentnet_desktop.store import log_index
+from agentnet_desktop.store.log_models import (
+    LogAnchorModel,
+    LogContentModel,
+    LogEntryModel,
+    LogPinModel,
+    LogStepModel,
+    SecurityEventModel,
+)
+from agentnet_desktop.store.records import Records, changed
+
+SALT_BYTES = 16
+_HEAD = "audit_log.head"
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """What happened, before it has a place in the chain. See `events.LogRow` for the fields' meaning."""
+
+    time: int
+    direction: str  # "in", "out" or "local"
+    message_type: str
+    state: str
+    summary: str
+    peer: str = ""
+    conversation_id: str = ""
+    message_id: str = ""
+    encrypted: bool = False
+    verified: str = "none"  # "good", "bad" or "none"
+    sent_time: int | None = None
+    wire: bytes | None = None  # the envelope's bytes as they crossed, or will cross, the connection
+    wire_format: str = ""
+    plaintext: bytes | None = None  # byte-exact as committed and signed, unpadded: JCS with a `data` member
+    content: Mapping[str, Any] | None = None  # parsed; not stored where the plaintext holds it
+    security: Mapping[str, Any] = field(default_factory=dict)  # findings: keys, nonce, sizes, drops
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One stored entry without its bytes."""
+
+    seq: int
+    time: int
+    direction: str
+    peer: str
+    conversation_id: str
+    message_id: str
+    message_type: str
+    encrypted: int
+    verified: str
+    first_state: str
+    sent_time: int | None
+    size: int
+    wire_format: str
+    wire_hash: bytes | None
+    plaintext_hash: bytes | None
+    details_hash: bytes
+    previous_hash: bytes
+    entry_hash: bytes
+    state: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogContent:
+    """The bytes of one entry, as stored."""
+
+    seq: int
+    wire: bytes | None
+    plaintext: bytes | None
+    details: bytes  # JSON object: summary, content (unless the plaintext holds it), security
+    salt: bytes  # 16 bytes
+
+    @property
+    def parsed(self) -> Details:
+        """The details, with the content taken from the plaintext where that holds it."""
+        details = msgspec.json.decode(self.details)
+        content = details.get("content")
+        if content is None and self.plaintext is not None:
+            content = plaintext_data(self.plaintext)
+        return Details(details.get("summary", ""), content, details.get("security", {}))
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What an entry's details say."""
+
+    summary: str
+    content: Mapping[str, Any] | None
+    security: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step in a delivery history."""
+
+    seq: int
+    time: int
+    state: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A mark that a person put on an entry."""
+
+    seq: int
+    time: int
+    colour: str = ""
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A statement that entry `seq` has `entry_hash`, made where a changed database cannot reach it."""
+
+    seq: int
+    entry_hash: bytes
+    kind: str  # "SIGNED" (our identity key), "PEER" (a receipt of ours that a peer holds), "KEYRING"
+    holder: str  # the peer's agentId; "" for our own
+    time: int
+    signature: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityEvent:
+    """A security event in plain words; `seq` is its entry in the log."""
+
+    seq: int
+    time: int
+    peer: str
+    kind: str
+    message: str
+    seen_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The chain's end: the last entry's place and hash; (0, GENESIS) of an empty log."""
+
+    seq: int
+    entry_hash: bytes
+
+
+_entries = Records(LogEntryModel, LogEntry)
+_contents = Records(LogContentModel, LogContent)
+_steps = Records(LogStepModel, Step)
+_pins = Records(LogPinModel, Pin)
+_anchors = Records(LogAnchorModel, Anchor)
+_security = Records(SecurityEventModel, SecurityEvent)
+_c = _entries.c
+_last = select(_c.seq, _c.entry_hash).order_by(_c.seq.desc()).limit(1)
+_by_seq = _entries.select(_c.seq == bindparam("place"))
+_content_by_seq = _contents.select(_contents.c.seq == bindparam("place"))
+_insert_entry = insert(_entries.table)
+_insert_content = insert(_contents.table)
+_insert_step = insert(_steps.table)
+_set_state = _entries.update(_c.seq == bindparam("place")).values(state=bindparam("to"))
+
+
+def hashed_body(entry: LogEntry) -> dict[str, Any]:
+    """Returns what an entry's hash covers, in JSON form; hashes in hex. `chain.entry_hash` takes its JCS."""
+    return {
+        "seq": entry.seq,
+        "time": entry.time,
+        "direction": entry.direction,
+        "peer": entry.peer,
+        "conversationId": entry.conversation_id,
+        "messageId": entry.message_id,
+        "messageType": entry.message_type,
+        "encrypted": bool(entry.encrypted),
+        "verified": entry.verified,
+        "state": entry.first_state,
+        "sentTime": entry.sent_time,
+        "size": entry.size,
+        "wireFormat": entry.wire_format,
+        "wireHash": None if entry.wire_hash is None else entry.wire_hash.hex(),
+        "plaintextHash": None if entry.plaintext_hash is None else entry.plaintext_hash.hex(),
+        "detailsHash": entry.details_hash.hex(),
+    }
+
+
+def plaintext_data(plaintext: bytes) -> Mapping[str, Any] | None:
+    """Returns the content that a signed plaintext holds, or None where it is not one."""
+    try:
+        value = msgspec.json.decode(plaintext)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    data = value.get("data") if isinstance(value, dict) else None
+    return data if isinstance(data, dict) else None
+
+
+def head(session: Session) -> Head:
+    """Returns the chain's end as this job sees it."""
+    known = session.info.get(_HEAD)
+    if isinstance(known, Head):
+        return known
+    row = session.execute(_last).first()
+    return Head(0, chain.GENESIS) if row is None else Head(row[0], row[1])
+
+
+def append(session: Session, entry: NewEntry) -> LogEntry:
+    """Appends one entry to the chain and returns it with its place and hash."""
+    return append_many(session, (entry,))[0]
+
+
+def append_many(session: Session, entries: Sequence[NewEntry]) -> list[LogEntry]:
+    """Appends entries in order; cheaper for each than `append`."""
+    end = head(session)
+    stored: list[LogEntry] = []
+    contents: list[LogContent] = []
+    for new in entries:
+        entry, content = _chained(new, end)
+        end = Head(entry.seq, entry.entry_hash)
+        stored.append(entry)
+        contents.append(content)
+    if not stored:
+        return stored
+    session.execute(_insert_entry, [_entries.values(entry) for entry in stored])
+    session.execute(_insert_content, [_contents.values(content) for content in contents])
+    session.execute(
+        _insert_step, [{"seq": e.seq, "time": e.time, "state": e.state, "detail": ""} for e in stored]
+    )
+    session.info[_HEAD] = end
+    for entry, new in zip(stored, entries, strict=True):
+        content_of = new.content
+        if content_of is None and new.plaintext is not None:
+            content_of = plaintext_data(new.plaintext)
+        log_index.add(session, entry, content_of)
+    log_index.note(session, stored)
+    log_index.note_hours(session, stored)
+    return stored
+
+
+def _chained(new: NewEntry, end: Head) -> tuple[LogEntry, LogContent]:
+    """Gives a new entry its place and hash, and builds the bytes to store with it."""
+    salt = os.urandom(SALT_BYTES)
+    details: dict[str, Any] = {"summary": new.summary, "security": dict(new.security)}
+    if new.plaintext is None and new.content is not None:
+        details["content"] = dict(new.content)
+    stored = msgspec.json.encode(details)
+    seq = end.seq + 1
+    entry = LogEntry(
+        seq=seq,
+        time=new.time,
+        direction=new.direction,
+        peer=new.peer,
+        conversation_id=new.conversation_id,
+        message_id=new.message_id,
+        message_type=new.message_type,
+        encrypted=int(new.encrypted),
+        verified=new.verified,
+        first_state=new.state,
+        sent_time=new.sent_time,
+        size=0 if new.wire is None else len(new.wire),
+        wire_format=new.wire_format,
+        wire_hash=_hash(new.wire),
+        plaintext_hash=_hash(new.plaintext),
+        details_hash=hashlib.sha256(salt + stored).digest(),
+        previous_hash=end.entry_hash,
+        entry_hash=b"",
+        state=new.state,
+        summary=new.summary,
+    )
+    return _with_hash(entry), LogContent(seq, new.wire, new.plaintext, stored, salt)
+
+
+def _with_hash(entry: LogEntry) -> LogEntry:
+    body = jcs(hashed_body(entry))
+    return replace(entry, entry_hash=chain.entry_hash(entry.previous_hash, body))
+
+
+def _hash(data: bytes | None) -> bytes | None:
+    return None if data is None else hashlib.sha256(data).digest()
+
+
+def get(session: Session, seq: int) -> LogEntry | None:
+    """Returns one entry, or None."""
+    return next(iter(_entries.all(session, _by_seq, {"place": seq})), None)
+
+
+def get_many(session: Session, seqs: Sequence[int]) -> list[LogEntry]:
+    """Returns the entries among `seqs` that exist, in the log's order."""
+    return _entries.all(session, _entries.select(_c.seq.in_(seqs)).order_by(_c.seq))
+
+
+def by_message(session: Session, message_id: str) -> list[LogEntry]:
+    """Returns the entries of one message id, in the log's order."""
+    return _entries.all(session, _entries.select(_c.message_id == message_id).order_by(_c.seq))
+
+
+def entries_from(session: Session, seq: int, limit: int = 1000) -> list[LogEntry]:
+    """Returns up to `limit` entries from place `seq` on, in the log's order."""
+    return _entries.all(session, _entries.select(_c.seq >= seq).order_by(_c.seq).limit(limit))
+
+
+def content(session: Session, seq: int) -> LogContent | None:
+    """Returns the bytes of one entry, or None: retention deleted them."""
+    return next(iter(_contents.all(session, _content_by_seq, {"place": seq})), None)
+
+
+def contents_of(session: Session, first: int, last: int) -> dict[int, LogContent]:
+    """Returns the bytes of the entries from place `first` to `last`, both included, by place."""
+    found = _contents.select(_contents.c.seq.between(first, last))
+    return {record.seq: record for record in _contents.all(session, found)}
+
+
+def set_state(
+    session: Session, seq: int, state: str, now: int, detail: str = "", *, repeat: bool = True
+) -> LogEntry | None:
+    """Sets the delivery state of an entry and adds a step to its history. The hashed part stays.
+
+    Args:
+        session: of the job.
+        seq: the entry.
+        state: the new state.
+        now: time in ms.
+        detail: a few words for the history.
+        repeat: False leaves an entry alone that is in this state already.
+
+    Returns:
+        The entry as it now stands; None when there is none, or nothing was changed.
+    """
+    entry = get(session, seq)
+    if entry is None or (entry.state == state and not repeat):
+        return None
+    add_step(session, seq, state, now, detail)
+    if entry.state == state:
+        return entry
+    session.execute(_set_state, {"place": seq, "to": state})
+    after = replace(entry, state=state)
+    if log_index.state_word(state) != log_index.state_word(entry.state):
+        stored = content(session, seq)
+        log_index.add(session, after, None if stored is None else stored.parsed.content)
+    log_index.note(session, [after])
+    return after
+
+
+def add_step(session: Session, seq: int, state: str, now: int, detail: str = "") -> None:
+    """Adds a step (an attempt, a refusal, a receipt) to an entry's delivery history."""
+    session.execute(_insert_step, {"seq": seq, "time": now, "state": state, "detail": detail})
+
+
+def steps(session: Session, seq: int) -> list[Step]:
+    """Returns the delivery history of an entry, oldest first."""
+    found = _steps.select(_steps.c.seq == seq).order_by(_steps.table.c.row_id)
+    return _steps.all(session, found)
+
+
+# --- marks of a person ---
+
+
+def pin(session: Session, mark: Pin) -> None:
+    """Pins an entry, or changes its pin's colour and comment."""
+    statement = insert(_pins.table)
+    session.execute(
+        statement.on_conflict_do_update(
+            set_={"colour": statement.excluded.colour, "comment": statement.excluded.comment}
+        ),
+        _pins.values(mark),
+    )
+
+
+def unpin(session: Session, seq: int) -> None:
+    """Takes the pin off an entry."""
+    session.execute(_pins.delete(_pins.c.seq == seq))
+
+
+def pins(session: Session, seqs: Sequence[int]) -> dict[int, Pin]:
+    """Returns the pins among these entries, by place."""
+    return {mark.seq: mark for mark in _pins.all(session, _pins.select(_pins.c.seq.in_(seqs)))}
+
+
+# --- statements about the chain ---
+
+
+def add_anchor(session: Session, anchor: Anchor) -> None:
+    """Stores a statement about the chain: a signed head, or one that somebody else holds."""
+    _anchors.add(session, anchor)
+
+
+def anchors(session: Session) -> list[Anchor]:
+    """Returns all statements about the chain, by place."""
+    return _anchors.all(session, _anchors.select().order_by(_anchors.c.seq, _anchors.table.c.row_id))
+
+
+# --- security events ---
+
+
+def add_security_event(session: Session, event: SecurityEvent) -> None:
+    """Stores a security event beside its entry."""
+    _security.add(session, event)
+
+
+def security_events(session: Session, limit: int = 200) -> list[SecurityEvent]:
+    """Returns the newest security events, newest first."""
+    return _security.all(session, _security.select().order_by(_security.c.seq.desc()).limit(limit))
+
+
+def see_security_events(session: Session, up_to: int, now: int) -> int:
+    """Notes that a person has seen the security events up to an entry; returns how many were new."""
+    c = _security.c
+    statement = _security.update(c.seq <= up_to, c.seen_at.is_(None))
+    return changed(session, statement.values(seen_at=now))
