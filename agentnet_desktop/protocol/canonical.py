@@ -10,13 +10,10 @@ This module does not read JSON (`relay.wire.strict` does).
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 import msgspec
 import rfc8785
-
-from relay.wire.envelope import MAX_INTEGER
 
 _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 

@@ -279,12 +279,12 @@ def _to_json_form(value: dict[str, Any]) -> dict[str, Any]:
 
 def _check_size(envelope: Envelope, raw: bytes, fmt: Format, limit: int) -> None:
     size = len(raw)
-    if fmt is Format.MSGPACK and size * _JSON_GROWTH > limit:
+    if fmt is Format.MSGPACK:
+        if size * _JSON_GROWTH <= limit:
+            return
         size = len(msgspec.json.encode(envelope))
-    if fmt is Format.JSON and size > limit or fmt is Format.MSGPACK and size > limit:
-        raise WireError(
-            "envelope", f"is larger than {limit} bytes", details={"limit": limit, "size": size}
-        )
+    if size > limit:
+        raise WireError("envelope", f"is larger than {limit} bytes", details={"limit": limit, "size": size})
 
 
 class _Metadata(msgspec.Struct, rename="camel"):

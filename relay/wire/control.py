@@ -62,7 +62,7 @@ class _Content(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Base of all contents in the clear."""
 
 
-class AuthContent(_Content):
+class AuthContent(_Content, frozen=True):
     """AUTH, client to relay: the first frame of a client that cannot set headers, and token renewal."""
 
     token: Annotated[str, Meta(min_length=1)]
@@ -72,7 +72,7 @@ class AuthContent(_Content):
         return f"AuthContent(token=..., agent_id={self.agent_id!r})"
 
 
-class ConnectedContent(_Content):
+class ConnectedContent(_Content, frozen=True):
     """CONNECTED, relay to client: the first message of a connection. Intervals and times in ms."""
 
     connection_id: str
@@ -85,7 +85,7 @@ class ConnectedContent(_Content):
     relay_name: str
 
 
-class AckContent(_Content):
+class AckContent(_Content, frozen=True):
     """ACK: `DELIVERED` carries `log_head` and `signature`, `CONFIRMED` carries `tag`."""
 
     message_id: str
@@ -95,32 +95,32 @@ class AckContent(_Content):
     tag: Bytes32 | None = None
 
 
-class PresenceWatch(_Content):
+class PresenceWatch(_Content, frozen=True):
     """PRESENCE, client to relay: replaces the set of agents watched."""
 
     watch: Annotated[tuple[str, ...], Meta(max_length=MAX_WATCHED)]
 
 
-class PresenceStatus(_Content):
+class PresenceStatus(_Content, frozen=True):
     """PRESENCE, relay to client: one watched agent came or went."""
 
     agent_id: str
     status: PresenceState
 
 
-class HeartbeatContent(_Content):
+class HeartbeatContent(_Content, frozen=True):
     """HEARTBEAT: the sender's clock. The relay echoes it."""
 
     timestamp: Time
 
 
-class DisconnectContent(_Content):
+class DisconnectContent(_Content, frozen=True):
     """DISCONNECT: in the clear ends a connection; sealed, ends a conversation."""
 
     reason: str | None = None
 
 
-class ErrorContent(_Content):
+class ErrorContent(_Content, frozen=True):
     """ERROR: `recoverable` and `retry_after` (ms) are always set. Unknown codes go by `recoverable`."""
 
     error_code: ErrorWord
@@ -130,7 +130,7 @@ class ErrorContent(_Content):
     details: dict[str, Any] = {}
 
 
-class HandshakeContent(_Content):
+class HandshakeContent(_Content, frozen=True):
     """HANDSHAKE: `suite` is the initiator's list or the responder's choice; `peer_hash` the responder's only."""
 
     agent_id: str
@@ -143,7 +143,7 @@ class HandshakeContent(_Content):
     contact_proof: Bytes32 | None = None
 
 
-class EncryptedContent(_Content):
+class EncryptedContent(_Content, frozen=True):
     """ENCRYPTED: the outside of a sealed message."""
 
     encrypted_data: Ciphertext

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,17 +22,18 @@ from relay.wire.errors import WireError
 T = TypeVar("T", bound=msgspec.Struct)
 
 _AT = re.compile(r" - at `\$?(?P<path>[^`]*)`$")
-_QUOTED_FIELD = re.compile(r"required field `(?P<name>[^`]*)`")
+_MISSING = re.compile(r"required field `(?P<name>[^`]*)`")
 
 
-@lru_cache(maxsize=None)
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(kind)
+
+
+@cache
 def bytes_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
     """Wire names of the fields of a Struct that hold bytes."""
-    return tuple(
-        field.encode_name
-        for field in msgspec.structs.fields(kind)
-        if "bytes" in str(field.type)
-    )
+    return tuple(field.encode_name for field in _fields(kind) if "bytes" in str(field.type))
 
 
 def from_json_form(kind: type[T], value: Mapping[str, Any], *, path: str = "content") -> T:
@@ -60,9 +61,20 @@ def from_json_form(kind: type[T], value: Mapping[str, Any], *, path: str = "cont
 
 
 def to_json_form(value: msgspec.Struct) -> dict[str, Any]:
-    """The JSON form of a Struct, with bytes as b64 and fields that are None left out."""
-    found = msgspec.to_builtins(value)
-    return {name: item for name, item in found.items() if item is not None}
+    """The JSON form of a Struct, with bytes as b64, and optional fields that are None left out."""
+    return {
+        field.encode_name: _form(item)
+        for field in _fields(type(value))
+        if (item := getattr(value, field.name)) is not None or field.required
+    }
+
+
+def _form(item: Any) -> Any:
+    if isinstance(item, msgspec.Struct):
+        return to_json_form(item)
+    if isinstance(item, tuple):
+        return [_form(part) for part in item]
+    return msgspec.to_builtins(item)
 
 
 def to_wire_error(error: msgspec.ValidationError, path: str) -> WireError:
@@ -75,10 +87,14 @@ def to_wire_error(error: msgspec.ValidationError, path: str) -> WireError:
     text = str(error)
     at = _AT.search(text)
     reason = text[: at.start()] if at else text
-    where = path + (at.group("path").replace("[...]", "[]") if at else "")
-    missing = _QUOTED_FIELD.search(reason)
+    where = path + (at.group("path") if at else "")
+    missing = _MISSING.search(reason)
     if missing:
         where, reason = f"{where}.{missing.group('name')}", "is missing"
+    elif reason.startswith("Invalid enum value"):
+        reason = "is not one of the words allowed"  # without the word itself
+    elif "matching regex" in reason:
+        reason = "does not have the right form"
     else:
-        reason = reason[:1].lower() + reason[1:].replace("`", "'")
+        reason = f"{reason[:1].lower()}{reason[1:]}".replace("`", "'")
     return WireError(where.lstrip(".") or "envelope", reason)

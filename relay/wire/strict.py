@@ -232,10 +232,9 @@ class MsgpackReader:
                 return self._array(self._unsigned(2 << lead - 0xDC, path), path, depth)
             case 0xDE | 0xDF:
                 return self._map(self._unsigned(2 << lead - 0xDE, path), path, depth)
-            case 0xC1:
+            case 0xC1:  # the one lead byte that means nothing
                 self._broken(path)
-            case _:
-                raise WireError(where, "is a msgpack ext type")
+        raise WireError(where, "is a msgpack ext type")
 
     def _map(self, size: int, path: str, depth: int) -> dict[str, Any]:
         self._enter(size * 2, path, depth)
