@@ -73,7 +73,12 @@ def build_initiation(
     """Build the initiator's HANDSHAKE.
 
     Args:
+        identity: this agent's.
         ephemeral: a fresh pair, kept until the response comes.
+        agent_id: this agent.
+        peer_id: the agent that is asked.
+        conversation_id: the one that gets a session.
+        message_id: new, `msg_…`.
         session_id: new, `sess_…`.
         timestamp: ms since the epoch.
         contact_proof: 32 bytes, when the peer came from a contact link.
@@ -84,8 +89,13 @@ def build_initiation(
     content = _content(identity, ephemeral, agent_id, session_id, contact_proof)
     content["suite"] = list(SUITES)
     unsigned = Envelope(
-        message_id=message_id, conversation_id=conversation_id, sender_id=agent_id, recipient_id=peer_id,
-        message_type=MessageType.HANDSHAKE, content=content, timestamp=timestamp,
+        message_id=message_id,
+        conversation_id=conversation_id,
+        sender_id=agent_id,
+        recipient_id=peer_id,
+        message_type=MessageType.HANDSHAKE,
+        content=content,
+        timestamp=timestamp,
         metadata=metadata(Priority.HIGH, encrypted=False, requires_response=True),
     )
     return _signed(identity, unsigned)
@@ -132,8 +142,12 @@ def build_response(
     """Build the responder's HANDSHAKE to a checked offer.
 
     Args:
+        identity: this agent's.
         ephemeral: a fresh pair; wiped once `derive` has run.
+        offer: from `check_initiation`.
+        message_id: new, `msg_…`.
         timestamp: ms since the epoch.
+        contact_proof: 32 bytes, when this agent holds a contact link of the initiator.
 
     Returns:
         The signed envelope; it is stored, and an identical offer gets the identical response.
@@ -142,9 +156,13 @@ def build_response(
     content["suite"] = next(suite for suite in SUITES if suite in offer.suites)
     content["peerHash"] = b64encode(envelope_hash(offer.envelope))
     unsigned = Envelope(
-        message_id=message_id, conversation_id=offer.envelope.conversation_id,
-        sender_id=offer.recipient_id, recipient_id=offer.agent_id,
-        message_type=MessageType.HANDSHAKE, content=content, timestamp=timestamp,
+        message_id=message_id,
+        conversation_id=offer.envelope.conversation_id,
+        sender_id=offer.recipient_id,
+        recipient_id=offer.agent_id,
+        message_type=MessageType.HANDSHAKE,
+        content=content,
+        timestamp=timestamp,
         metadata=metadata(Priority.HIGH, encrypted=False, requires_response=False),
     )
     return _signed(identity, unsigned)
@@ -160,7 +178,9 @@ def check_response(envelope: Envelope, *, initiation: Envelope, own_id: str) -> 
     8. The suite is one that the initiation offered: nobody talked the peer into another.
 
     Args:
+        envelope: the answer.
         initiation: this agent's pending HANDSHAKE, as sent.
+        own_id: this agent's id.
 
     Raises:
         WireError, BadKey, BadSignature: as in `check_initiation`.
@@ -197,6 +217,8 @@ def derive(
     Args:
         ephemeral_private: own X25519 private key, 32 bytes; wipe it afterwards.
         their_public: 32 bytes.
+        initiation: the initiator's HANDSHAKE.
+        response: the responder's.
 
     Raises:
         BadKey: the shared secret is all zero.
@@ -253,7 +275,8 @@ def contact_proof(token: bytes, *, identity_key: bytes, agent_id: str, recipient
 
     Args:
         token: the link's 32 bytes.
-        identity_key, agent_id: of the agent that proves.
+        identity_key: of the agent that proves, 32 bytes.
+        agent_id: of the agent that proves.
         recipient_id: the agent that made the link, or reads it back.
     """
     message = _CONTACT + identity_key + agent_id.encode() + b"\x00" + recipient_id.encode()

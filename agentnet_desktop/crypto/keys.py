@@ -220,8 +220,8 @@ def fingerprint(public: bytes) -> str:
 
 
 def _flaw(point: bytes) -> str:
-    """What is wrong with an encoded point; empty when nothing is. The sign of x does not matter to it:
-    where x = 0, y is 1 or -1, and the point is of small order with either sign."""
+    """What is wrong with an encoded point; empty when nothing is."""
+    # The sign of x may be ignored: where x = 0, y is 1 or -1, which is of small order with either sign.
     y = int.from_bytes(point, "little") & _Y_MASK
     if y >= _P:
         return "is not in canonical form"

@@ -19,8 +19,10 @@ def safety_number(id_a: str, key_a: bytes, id_b: str, key_b: bytes) -> str:
     """The number of two identities, the same whichever comes first.
 
     Args:
-        id_a, id_b: agentIds as their owners write them.
-        key_a, key_b: identity keys, 32 bytes.
+        id_a: an agentId, as its owner writes it.
+        key_a: its identity key, 32 bytes.
+        id_b: the other's agentId.
+        key_b: the other's identity key.
 
     Returns:
         60 digits without spaces.

@@ -30,6 +30,7 @@ from .errors import (
     Misdirected,
 )
 from .keys import IdentityKey, _Secret, verify, zero
+from .padding import pad, unpad
 
 ENCRYPTION_KEY_BYTES: Final = 32
 AUTH_KEY_BYTES: Final = 32
@@ -45,9 +46,6 @@ _MESSAGE: Final = b"agentnet/v1/message\x00"
 _RECEIPT: Final = b"agentnet/v1/receipt\x00"
 _SUBSTANCE: Final = b"agentnet/v1/substance\x00"
 
-_PAD_STEPS: Final = (256, 512, 1024, 2048, 4096)
-_PAD_UNIT: Final = 4096
-_MARK: Final = b"\x80"
 _PLAINTEXT_FIELDS: Final = {"data", "opening", "seq"}
 
 
@@ -153,7 +151,7 @@ class Opened:
     commitment: bytes
 
 
-def seal(
+def seal(  # noqa: PLR0913 - the protocol's own field list
     keys: SessionKeys,
     identity: IdentityKey,
     *,
@@ -178,10 +176,18 @@ def seal(
     3. nonce = first 24 bytes of HMAC-SHA256(iv_base, hedge || u64(seq) || SHA-256(header || plaintext)).
     4. ciphertext = XChaCha20-Poly1305 of the padded plaintext, with the header as associated data.
     5. signature over nonce || ciphertext || header.
-    6. the ENCRYPTED envelope.
+    6. All of it goes into the ENCRYPTED envelope.
 
     Args:
+        keys: of the session that `session_id` names.
+        identity: the sender's.
+        session_id: `sess_…`.
         seq: 1 to 2⁵³-1; never used twice in one session and direction.
+        message_id: kept when the message is sealed again in another session.
+        conversation_id: the session's.
+        sender_id: this agent.
+        recipient_id: the peer.
+        original_type: what `content` is.
         content: JSON form of `original_type`'s content.
         timestamp: ms since the epoch.
         metadata: JSON form; unknown fields are kept and signed.
@@ -200,23 +206,31 @@ def seal(
     padded = pad(plaintext)
     if len(padded) > max_plaintext:
         raise ContentTooLarge("the message is too long to be sent")
-    header, encrypted = _header_and_content(  # (2)
-        message_id, conversation_id, sender_id, recipient_id, original_type, session_id, commitment,
-        timestamp, metadata,
+    encrypted: dict[str, Any] = {
+        "originalType": original_type.value,
+        "sessionId": session_id,
+        "commitment": b64encode(commitment),
+    }
+    envelope = Envelope(
+        message_id=message_id,
+        conversation_id=conversation_id,
+        sender_id=sender_id,
+        recipient_id=recipient_id,
+        message_type=MessageType.ENCRYPTED,
+        content=encrypted,
+        timestamp=timestamp,
+        metadata=metadata,
     )
+    header = _header(envelope)  # (2)
     nonce = _nonce(keys, hedge, seq, header, plaintext)  # (3)
     ciphertext = bindings.crypto_aead_xchacha20poly1305_ietf_encrypt(  # (4)
         padded, header, nonce, keys.encryption_key
     )
     signed = nonce + ciphertext + header
-    encrypted["encryptedData"] = b64encode(ciphertext)
+    signature = identity.sign(_MESSAGE + signed)  # (5)
+    encrypted["encryptedData"] = b64encode(ciphertext)  # (6)
     encrypted["nonce"] = b64encode(nonce)
-    encrypted["signature"] = b64encode(identity.sign(_MESSAGE + signed))  # (5)
-    envelope = Envelope(  # (6)
-        message_id=message_id, conversation_id=conversation_id, sender_id=sender_id,
-        recipient_id=recipient_id, message_type=MessageType.ENCRYPTED, content=encrypted,
-        timestamp=timestamp, metadata=metadata,
-    )
+    encrypted["signature"] = b64encode(signature)
     return Sealed(envelope, plaintext, sha256(signed).digest())
 
 
@@ -228,6 +242,7 @@ def verify_sealed(envelope: Envelope, *, identity_key: bytes, own_id: str) -> Ve
     3. It is for this agent, and not from it.
 
     Args:
+        envelope: of type ENCRYPTED.
         identity_key: the sender's, 32 bytes.
         own_id: this agent's id.
 
@@ -239,10 +254,7 @@ def verify_sealed(envelope: Envelope, *, identity_key: bytes, own_id: str) -> Ve
     if envelope.message_type is not MessageType.ENCRYPTED:
         raise WireError("messageType", "is not ENCRYPTED")
     content = parse(EncryptedContent, envelope.content)  # (1)
-    header, _ = _header_and_content(
-        envelope.message_id, envelope.conversation_id, envelope.sender_id, envelope.recipient_id,
-        content.original_type, content.session_id, content.commitment, envelope.timestamp, envelope.metadata,
-    )
+    header = _header(envelope)
     signed = content.nonce + content.encrypted_data + header
     verify(identity_key, _MESSAGE + signed, content.signature)  # (2)
     own = agent_key(own_id)
@@ -262,6 +274,7 @@ def open_sealed(verified: Verified, keys: SessionKeys) -> Opened:
     4. Parse: canonical JSON of exactly data, opening and seq.
 
     Args:
+        verified: from `verify_sealed`.
         keys: of the session that the message names, within its conversation and with its sender.
 
     Raises:
@@ -304,6 +317,7 @@ def sign_receipt(identity: IdentityKey, digest: bytes, log_head: bytes) -> bytes
     """Sign that a message is stored: ACK DELIVERED's signature, 64 bytes.
 
     Args:
+        identity: the recipient's.
         digest: the message's SHA-256(nonce || ciphertext || header), 32 bytes.
         log_head: hash of this agent's log after storing, 32 bytes.
     """
@@ -319,59 +333,22 @@ def verify_receipt(identity_key: bytes, digest: bytes, log_head: bytes, signatur
     verify(identity_key, _receipt(digest, log_head), signature)
 
 
-def pad(plaintext: bytes) -> bytes:
-    """ISO/IEC 7816-4: 0x80, then zeros up to the next of 256 … 4096, then multiples of 4096 bytes."""
-    return (plaintext + _MARK).ljust(_padded_length(len(plaintext)), b"\x00")
-
-
-def unpad(padded: bytes) -> bytes:
-    """Undo `pad`.
-
-    Raises:
-        ContentInvalid: the padding is missing or not of the length that the content calls for.
-    """
-    plaintext, mark, zeros = padded.rpartition(_MARK)
-    if not mark or zeros.strip(b"\x00") or len(padded) != _padded_length(len(plaintext)):
-        raise ContentInvalid("the padding is not that of the protocol")
-    return plaintext
-
-
-def _padded_length(length: int) -> int:
-    for step in _PAD_STEPS:
-        if length < step:
-            return step
-    return (length // _PAD_UNIT + 1) * _PAD_UNIT
-
-
-def _header_and_content(
-    message_id: str,
-    conversation_id: str,
-    sender_id: str,
-    recipient_id: str,
-    original_type: str,
-    session_id: str,
-    commitment: bytes,
-    timestamp: int,
-    metadata: dict[str, Any],
-) -> tuple[bytes, dict[str, Any]]:
-    """The header's JCS, and the part of the ENCRYPTED content that the header repeats."""
-    content: dict[str, Any] = {
-        "originalType": str(original_type),
-        "sessionId": session_id,
-        "commitment": b64encode(commitment),
-    }
-    header = jcs(
+def _header(envelope: Envelope) -> bytes:
+    """JCS of all that a sealed message shows. b64 was or will be checked to be canonical, so its text will do."""
+    content = envelope.content
+    return jcs(
         {
-            "messageId": message_id,
-            "conversationId": conversation_id,
-            "senderId": sender_id,
-            "recipientId": recipient_id,
-            "timestamp": timestamp,
-            "metadata": metadata,
-            **content,
+            "messageId": envelope.message_id,
+            "conversationId": envelope.conversation_id,
+            "senderId": envelope.sender_id,
+            "recipientId": envelope.recipient_id,
+            "originalType": content["originalType"],
+            "sessionId": content["sessionId"],
+            "commitment": content["commitment"],
+            "timestamp": envelope.timestamp,
+            "metadata": envelope.metadata,
         }
     )
-    return header, content
 
 
 def _nonce(keys: SessionKeys, hedge: bytes, seq: int, header: bytes, plaintext: bytes) -> bytes:

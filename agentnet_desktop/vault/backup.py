@@ -33,7 +33,9 @@ def seal_backup(
     """Seal a payload into the bytes of a backup file.
 
     Args:
+        payload: opaque.
         passphrase: not empty; the backup has its own, which may be the profile's.
+        random: gives that many random bytes.
         kdf: None calibrates to this machine.
 
     Raises:
@@ -123,7 +125,9 @@ def _parsed(data: bytes) -> tuple[dict[str, Any], bytes, bytes]:
     if head["format"] != FORMAT:
         raise BadBackup("The file is not a backup of this program.")
     if head["version"] != VERSION:
-        raise BadBackup("The backup was written by a newer version of this program; restore it with that one.")
+        raise BadBackup(
+            "The backup was written by a newer version of this program; restore it with that one."
+        )
     if len(salt) != SALT_BYTES:
         raise BadBackup("The backup file is damaged.")
     return head, salt, sealed

@@ -57,9 +57,7 @@ class Kdf:
             salt: 16 random bytes.
         """
         secret = unicodedata.normalize("NFC", passphrase).encode()
-        key = hash_secret_raw(
-            secret, salt, self.passes, self.memory_kib, self.lanes, KEY_BYTES, Type.ID
-        )
+        key = hash_secret_raw(secret, salt, self.passes, self.memory_kib, self.lanes, KEY_BYTES, Type.ID)
         return bytearray(key)
 
     def to_json(self) -> dict[str, Any]:
@@ -105,11 +103,7 @@ def calibrate(*, target_s: float = TARGET_S, clock: Callable[[], float] = time.p
     probe.derive("", salt)
     one_pass = max(clock() - began, 1e-4)
     memory = next(  # (2)
-        (
-            kib
-            for kib in _MEMORY_STEPS_KIB
-            if _MIN_PASSES * one_pass * kib / MIN_MEMORY_KIB <= target_s
-        ),
+        (kib for kib in _MEMORY_STEPS_KIB if _MIN_PASSES * one_pass * kib / MIN_MEMORY_KIB <= target_s),
         MIN_MEMORY_KIB,
     )
     passes = round(target_s / (one_pass * memory / MIN_MEMORY_KIB))  # (3)

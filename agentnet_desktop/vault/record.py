@@ -26,7 +26,7 @@ class Record:
         profile_id: which profile they belong to.
         backend: name of the store that holds the secrets.
         generation: suffix of the names of the entries in force.
-        retired: suffix of entries that a passphrase change left to delete; empty when there are none.
+        discard: suffix of entries that a passphrase change left, or began, to be deleted; empty for none.
         kdf: `{"name": "none"}`, or Argon2id's parameters and `salt` in b64.
         check: b64 of an empty secret, wrapped: tells a wrong passphrase from a damaged entry.
         tokens: names of the tokens that may have an entry.
@@ -36,7 +36,7 @@ class Record:
     profile_id: str
     backend: str
     generation: str
-    retired: str
+    discard: str
     kdf: Mapping[str, Any]
     check: str
     tokens: tuple[str, ...] = ()
@@ -65,7 +65,14 @@ class Record:
             raise VaultCorrupt("The vault's record is damaged; restore the profile from a backup.") from error
         if version != VERSION:
             raise VaultCorrupt("The vault was written by a newer version of this program; use that one.")
-        words = (record.agent_id, record.profile_id, record.backend, record.generation, record.retired, record.check)
+        words = (
+            record.agent_id,
+            record.profile_id,
+            record.backend,
+            record.generation,
+            record.discard,
+            record.check,
+        )
         if not isinstance(record.kdf, dict) or not all(isinstance(word, str) for word in words):
             raise VaultCorrupt("The vault's record is damaged; restore the profile from a backup.")
         return record

@@ -16,7 +16,8 @@ from typing import Any, Final, Protocol, TypeVar
 
 from keyring import get_keyring
 from keyring.backend import KeyringBackend, get_all_keyring
-from keyring.errors import KeyringError, KeyringLocked as BackendLocked, NoKeyringError
+from keyring.errors import KeyringError, NoKeyringError
+from keyring.errors import KeyringLocked as BackendLocked
 
 from .errors import KeyringFailed, KeyringLocked, NoKeyring, SecretTooLong, VaultCorrupt
 from .files import write_private
@@ -99,7 +100,9 @@ class KeyringStore:
         """
         text = base64.b64encode(value).decode()
         if len(text) > MAX_ENTRY_BYTES:
-            raise SecretTooLong("This secret is too long for a keyring entry; keep it in a vault file instead.")
+            raise SecretTooLong(
+                "This secret is too long for a keyring entry; keep it in a vault file instead."
+            )
         _asked(lambda: self._backend.set_password(self._service, key, text))
 
     def delete(self, key: str) -> None:
@@ -163,7 +166,9 @@ class FileStore:
         except OSError as error:
             raise KeyringFailed(f"The vault file {self._path} cannot be read: {_why(error)}.") from error
         except ValueError as error:
-            raise VaultCorrupt(f"The vault file {self._path} is damaged; restore it from a backup.") from error
+            raise VaultCorrupt(
+                f"The vault file {self._path} is damaged; restore it from a backup."
+            ) from error
         if not isinstance(document, dict) or document.get("version") != 1:
             raise VaultCorrupt(f"The vault file {self._path} is damaged, or from a newer version.")
         entries = document.get("entries")
@@ -209,9 +214,13 @@ def _asked(call: Callable[[], _T]) -> _T:
     except BackendLocked as error:
         raise KeyringLocked("The keyring is locked. Unlock it, then try again.") from error
     except NoKeyringError as error:
-        raise NoKeyring("There is no keyring here any more. Start your desktop's keyring, then try again.") from error
+        raise NoKeyring(
+            "There is no keyring here any more. Start your desktop's keyring, then try again."
+        ) from error
     except KeyringError as error:
-        raise KeyringFailed("The keyring refused; see that it runs and is unlocked, then try again.") from error
+        raise KeyringFailed(
+            "The keyring refused; see that it runs and is unlocked, then try again."
+        ) from error
 
 
 def _decoded(text: object, key: str) -> bytes:

@@ -28,11 +28,13 @@ def aad(purpose: str, agent_id: str, kdf: Mapping[str, Any]) -> bytes:
 
 
 def wrap(key: bytes | bytearray, nonce: bytes, secret: bytes, associated: bytes) -> bytes:
-    """nonce || ciphertext || tag; 28 bytes longer than the secret.
+    """Encrypt: nonce || ciphertext || tag, 28 bytes longer than the secret.
 
     Args:
         key: 32 bytes.
         nonce: 12 random bytes, fresh for every call.
+        secret: what is wrapped.
+        associated: bytes that `unwrap` must be given again.
     """
     if len(nonce) != NONCE_BYTES:
         raise ValueError("an AES-GCM nonce has 12 bytes")
