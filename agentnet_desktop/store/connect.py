@@ -1,0 +1,115 @@
+"""Connections to the encrypted file, and SQLite's faults in our words.
+
+Each thread has one SQLAlchemy engine with one connection. Settings that matter: transactions are ours
+(`isolation_level` None, BEGIN IMMEDIATE by hook), so that schema changes roll back like all else; WAL with
+`synchronous=FULL`, so that a commit survives a power cut; SQLCipher's own log is off, which would print to
+stderr. The key is raw: 32 random bytes need no stretching.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import sqlcipher3
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from agentnet_desktop.store.errors import (
+    Corrupt,
+    DiskFull,
+    InUse,
+    ReadCancelled,
+    ReadOnly,
+    StoreError,
+    WrongKey,
+)
+
+KEY_BYTES = 32
+BUSY_SECONDS = 5.0
+_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "cache_size = -16000", "temp_store = MEMORY")
+_READ_PRAGMAS = ("query_only = ON", "cache_size = -32000", "temp_store = MEMORY")
+
+# SQLite's messages, which the driver passes on without their codes.
+_FAULTS: tuple[tuple[str, type[StoreError]], ...] = (
+    ("file is not a database", WrongKey),
+    ("file is encrypted", WrongKey),
+    ("malformed", Corrupt),
+    ("disk is full", DiskFull),
+    ("readonly", ReadOnly),
+    ("unable to open", ReadOnly),
+    ("database is locked", InUse),
+    ("disk i/o error", DiskFull),
+    ("interrupted", ReadCancelled),
+)
+
+
+def connect(path: Path, key: bytes, *, mode: str = "rw", immutable: bool = False) -> Engine:
+    """Returns an engine with at most one connection, which is made at first use and may change threads.
+
+    Args:
+        path: the file.
+        key: 32 bytes, used raw.
+        mode: SQLite's open mode: "rwc" makes the file, "rw" writes an existing one, "ro" reads.
+        immutable: reads a file on a medium that cannot change, where SQLite can make no side files.
+
+    Raises:
+        ValueError: the key is not 32 bytes long.
+    """
+    if len(key) != KEY_BYTES:
+        raise ValueError("the database key has 32 bytes")
+    url = URL.create("sqlite+pysqlcipher", password=f"x'{key.hex()}'", database=str(path))
+    engine = create_engine(url, module=sqlcipher3, poolclass=QueuePool, pool_size=1, max_overflow=0)
+    target = f"file:{quote(str(path.absolute()))}?mode={mode}" + ("&immutable=1" if immutable else "")
+
+    def open_connection(dialect: Any, record: Any, arguments: Any, options: Any) -> sqlcipher3.Connection:
+        raw = sqlcipher3.connect(
+            target, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS
+        )
+        raw.execute("PRAGMA cipher_log_level = NONE")  # before the key, else a wrong one prints to stderr
+        return raw
+
+    def configure(raw: sqlcipher3.Connection, record: Any) -> None:
+        for pragma in _READ_PRAGMAS if mode == "ro" else _PRAGMAS:
+            raw.execute(f"PRAGMA {pragma}")
+
+    event.listen(engine, "do_connect", open_connection)
+    event.listen(engine, "connect", configure)
+    event.listen(engine, "begin", _begin_reading if mode == "ro" else _begin_writing)
+    return engine
+
+
+def _begin_writing(connection: Connection) -> None:
+    # IMMEDIATE: a transaction that starts by reading could otherwise fail when it comes to write.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_reading(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def raw_connection(connection: Connection) -> sqlcipher3.Connection:
+    """Returns the driver's own connection behind SQLAlchemy's."""
+    raw = connection.connection.dbapi_connection
+    if not isinstance(raw, sqlcipher3.Connection):
+        raise TypeError("the connection is not SQLCipher's")
+    return raw
+
+
+def fault(path: Path, error: BaseException) -> StoreError | None:
+    """Returns what an error of the driver or of SQLAlchemy means here, or None: it is a caller's mistake.
+
+    Args:
+        path: the database file, for the sentence.
+        error: what was raised.
+    """
+    original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    if not isinstance(original, sqlcipher3.DatabaseError):
+        return None
+    text = str(original).lower()
+    for words, kind in _FAULTS:
+        if words in text:
+            return kind(path)
+    return None

@@ -1,0 +1,153 @@
+"""Opens the file and makes sure that it can be used: made, migrated, refused or found damaged.
+
+Nothing is ever written to a file that does not open with the key, is newer than this program, or is damaged.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import contextmanager
+from collections.abc import Iterator
+from pathlib import Path
+
+import sqlcipher3
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from agentnet_desktop.store import schema
+from agentnet_desktop.store.connect import connect, fault
+from agentnet_desktop.store.errors import (
+    Corrupt,
+    DatabaseMissing,
+    MigrationFailed,
+    NewerSchema,
+    ReadOnly,
+    StoreError,
+    WrongKey,
+)
+
+# Read at both ends at every start: damage there would stop the work later, in the middle of something.
+_CHECKED = ("contact", "session", "outbox", "inbox", "proposal", "log_entry", "log_content", "log_step")
+
+
+def open_file(path: Path, key: bytes, *, now_ms: Callable[[], int], read_only: bool) -> Engine | None:
+    """Makes sure that the file can be used.
+
+    Args:
+        path: the file.
+        key: 32 bytes.
+        now_ms: the clock, for the name of a backup before a migration.
+        read_only: only looks; an old schema is then refused, too.
+
+    Returns:
+        The writing engine, or None with `read_only`.
+
+    Raises:
+        StoreError: see `Database.open`.
+    """
+    fresh = not path.exists() or path.stat().st_size == 0
+    if fresh and read_only:
+        raise DatabaseMissing(path)
+    if fresh:
+        _make_private(path)
+    engine = connect(path, key, mode="ro" if read_only else "rw", immutable=read_only and is_immutable(path))
+    try:
+        with told(path):
+            if not read_only:
+                _need_writable(path)
+            _bring_up_to_date(engine, path, key, now_ms=now_ms, read_only=read_only)
+            _look(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    if read_only:
+        engine.dispose()
+        return None
+    return engine
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turns the driver's faults into ours."""
+    try:
+        yield
+    except (DBAPIError, sqlcipher3.DatabaseError) as error:
+        known = fault(path, error)
+        if known is None:
+            known = StoreError(path, "SQLite refuses it for a reason that has no words here.")
+        raise known from error
+
+
+def is_immutable(path: Path) -> bool:
+    """Tells whether the folder takes no side files, as on a read-only medium, and none is there."""
+    side = path.with_name(path.name + "-wal")
+    return not os.access(path.parent, os.W_OK) and not side.exists()
+
+
+def _make_private(path: Path) -> None:
+    """Makes an empty file that only its owner can read, before anything is in it."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    except FileNotFoundError:
+        raise DatabaseMissing(path, "Its folder does not exist.") from None
+    except OSError as error:
+        raise ReadOnly(path) from error
+
+
+def _need_writable(path: Path) -> None:
+    if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+        raise ReadOnly(path)
+
+
+def _bring_up_to_date(
+    engine: Engine, path: Path, key: bytes, *, now_ms: Callable[[], int], read_only: bool
+) -> None:
+    with engine.begin() as connection:
+        found = schema.version(connection)
+        if found is None and not read_only:
+            schema.create(connection)
+            return
+    if found == schema.HEAD:
+        return
+    if not found:
+        raise WrongKey(path, "It holds tables that are not this program's." if found == "" else "")
+    if found not in schema.REVISIONS:
+        raise NewerSchema(path)
+    if read_only:
+        raise MigrationFailed(path, "Open the profile once for writing to bring it up to date.")
+    from agentnet_desktop.store import migrate  # loads Alembic, 0.3 s: only when a file is old
+
+    migrate.upgrade(engine, path, key, found, now_ms())
+
+
+def _look(engine: Engine) -> None:
+    """Reads both ends of the tables that matter, which finds most damage without reading the whole file."""
+    with engine.begin() as connection:
+        for table in _CHECKED:
+            connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY rowid LIMIT 3" if table != "inbox" else "SELECT * FROM inbox LIMIT 3").all()
+            if table != "inbox":
+                connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY rowid DESC LIMIT 3").all()
+
+
+def check(path: Path, key: bytes) -> list[str]:
+    """Reads the whole file and returns what is wrong with it, in SQLite's words; an empty list: nothing.
+
+    Takes seconds for a large file. Opens a connection of its own; nothing is written.
+
+    Raises:
+        StoreError: the file does not open at all.
+    """
+    engine = connect(path, key, mode="ro", immutable=is_immutable(path))
+    try:
+        with told(path), engine.begin() as connection:
+            pages = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA cipher_integrity_check")]
+            try:
+                found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA quick_check(20)")]
+            except DBAPIError as error:
+                if not isinstance(fault(path, error), Corrupt | WrongKey):
+                    raise
+                found = ["pages of the database are damaged"]
+            return pages + [line for line in found if line != "ok"]
+    finally:
+        engine.dispose()

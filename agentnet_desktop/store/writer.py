@@ -1,0 +1,159 @@
+"""The one thread that writes: jobs that have gathered are one transaction, each in its own savepoint.
+
+A commit costs a disk flush whatever is in it, so the writer takes all jobs that wait, runs them, and commits
+once; while the disk works, the next ones gather. A job that raises is undone alone. Callers learn of success
+only after the commit is on disk; when the commit fails, every job of the group fails and nothing was stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+import sqlcipher3
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from agentnet_desktop.store import log_index
+from agentnet_desktop.store.connect import fault, raw_connection
+from agentnet_desktop.store.errors import DatabaseClosed, StoreError
+from agentnet_desktop.store.job_queue import Queued, resolve_all
+
+T = TypeVar("T")
+GROUP = 256
+
+
+class Writer:
+    """Owns the writing connection and its thread."""
+
+    def __init__(self, path: Path, engine: Engine) -> None:
+        """Starts the thread on an engine that was opened and checked."""
+        self._path = path
+        self._engine = engine
+        self._queue: SimpleQueue[Queued | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Callable[[Session], T]) -> Future[T]:
+        """Queues a job; the future ends after the job is durable.
+
+        Raises:
+            DatabaseClosed: the writer was closed.
+        """
+        future: Future[T] = Future()
+        self._put(Queued(job, future))
+        return future
+
+    def submit_async(self, job: Callable[[Session], T], loop: asyncio.AbstractEventLoop) -> asyncio.Future[T]:
+        """Likewise for a caller on `loop`."""
+        future: asyncio.Future[T] = loop.create_future()
+        self._put(Queued(job, future, loop))
+        return future
+
+    def _put(self, queued: Queued) -> None:
+        with self._lock:
+            if self._closed:
+                raise DatabaseClosed(self._path)
+            self._queue.put(queued)
+
+    def close(self) -> None:
+        """Runs what is queued, empties the write-ahead log into the file, and ends the thread."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            with self._engine.connect() as connection:
+                while group := self._take():
+                    self._run_group(connection, group)
+                    resolve_all(group)
+                    del group
+                self._checkpoint(connection)
+        finally:
+            self._engine.dispose()
+
+    def _take(self) -> list[Queued]:
+        """Waits for a job and takes with it all that have gathered; an empty list: closed, and nothing is left."""
+        first = self._queue.get()
+        if first is None:
+            return []
+        group = [first]
+        while len(group) < GROUP:
+            try:
+                queued = self._queue.get_nowait()
+            except Empty:
+                break
+            if queued is None:
+                self._queue.put(None)  # nothing can follow it: ends the thread after this group
+                break
+            group.append(queued)
+        return group
+
+    def _run_group(self, connection: Connection, group: list[Queued]) -> None:
+        """Runs a group as one transaction and leaves each job's outcome in it."""
+        try:
+            with connection.begin():
+                texts: dict[int, log_index.TextRow] = {}
+                for queued in group:
+                    self._run_job(connection, queued, texts)
+                log_index.write_pending(connection, texts)
+        except (DBAPIError, sqlcipher3.DatabaseError, StoreError) as error:
+            known = error if isinstance(error, StoreError) else fault(self._path, error) or error
+            for queued in group:
+                queued.result = None
+                queued.error = queued.error or known
+
+    def _run_job(self, connection: Connection, queued: Queued, texts: dict[int, log_index.TextRow]) -> None:
+        connection.exec_driver_sql("SAVEPOINT job")
+        # The transaction is the group's: a job's session must neither commit nor close it.
+        session = Session(bind=connection, join_transaction_mode="rollback_only", expire_on_commit=False)
+        try:
+            queued.result = queued.job(session)
+            session.flush()
+        except Exception as error:
+            self._undo(connection, error)
+            queued.error = fault(self._path, error) or error
+        else:
+            connection.exec_driver_sql("RELEASE job")
+            texts.update(session.info.get(log_index.PENDING_ROWS, {}))
+        finally:
+            session.expunge_all()
+            session.close()
+
+    def _undo(self, connection: Connection, error: Exception) -> None:
+        """Undoes one job; raises when SQLite has given up the whole transaction, as on a full disk."""
+        if not raw_connection(connection).in_transaction:
+            raise fault(self._path, error) or StoreError(self._path) from error
+        connection.exec_driver_sql("ROLLBACK TO job")
+        connection.exec_driver_sql("RELEASE job")
+
+    def _checkpoint(self, connection: Connection) -> None:
+        """Empties the write-ahead log into the file; a reader or a full disk may prevent it, which loses nothing."""
+        try:
+            raw_connection(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlcipher3.DatabaseError as error:
+            if fault(self._path, error) is None:
+                raise
+
+
+def run_alone(engine: Engine, job: Callable[[Session], Any]) -> Any:
+    """Runs one job in one transaction on the calling thread: for tools that hold no `Database`."""
+    with engine.begin() as connection:
+        session = Session(bind=connection, join_transaction_mode="rollback_only")
+        try:
+            result = job(session)
+            log_index.write_pending(connection, session.info.get(log_index.PENDING_ROWS, {}))
+            return result
+        finally:
+            session.close()
