@@ -13,23 +13,21 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
 
 from agentnet_desktop.transport import dial, signals
-from agentnet_desktop.transport.connection import Connection, Phase
+from agentnet_desktop.transport.connection import Connection
 from agentnet_desktop.transport.endpoint import parse_endpoint
+from agentnet_desktop.transport.link import Link
+from agentnet_desktop.transport.phases import Phase
 from agentnet_desktop.transport.signals import Moment, Status
 from agentnet_desktop.transport.tokens import TokenError, TokenSource
-from relay.wire.codec import MAX_BATCH, Decoded, Format, decode, encode, frame_limit, join_batch
+from relay.wire.codec import Decoded, Format, decode, encode
 from relay.wire.envelope import SYSTEM, Envelope
 from relay.wire.errors import WireError
 
 OnFrame = Callable[[list[Decoded | WireError], bytes], None]
 OnState = Callable[[Status], None]
 OnSent = Callable[[Sequence[Envelope]], None]
-
-_ABNORMAL = 1006  # RFC 6455, 7.1.5: no closing frame came
-_BATCH_OVERHEAD = MAX_BATCH + 8  # the commas and brackets of a JSON array, or the head of a msgpack one
 
 
 def _ignore_sent(_envelopes: Sequence[Envelope]) -> None:
@@ -89,10 +87,7 @@ class RelayClient:
         self._timer: asyncio.TimerHandle | None = None
         self._token_job: asyncio.Task[None] | None = None
         self._socket_job: asyncio.Task[None] | None = None
-        self._socket: ClientConnection | None = None
-        self._format = Format.JSON
-        self._outgoing: deque[bytes] = deque()
-        self._ready = asyncio.Event()
+        self._link: Link | None = None
 
     # --------------------------------------------------------------------------------------- interface
 
@@ -102,9 +97,9 @@ class RelayClient:
         return self._machine.status
 
     @property
-    def format(self) -> Format:
-        """How envelopes are written on the present connection, or were on the last one."""
-        return self._format
+    def format(self) -> Format | None:
+        """How envelopes are written on the present connection; None without one."""
+        return self._link.format if self._link is not None else None
 
     async def run(self) -> None:
         """Connects, reconnects, until stopped. Never raises for network trouble. Call it once."""
@@ -127,10 +122,11 @@ class RelayClient:
         Returns:
             False when there is no connection: nothing was sent. True says only that they are on their way.
         """
-        if self._machine.phase is not Phase.LIVE:
+        link = self._link
+        if link is None or self._machine.phase is not Phase.LIVE:
             return False
-        self._outgoing.extend(encode(envelope, self._format) for envelope in envelopes)
-        self._ready.set()
+        for envelope in envelopes:
+            link.put(encode(envelope, link.format))
         return True
 
     async def stop(self) -> None:
@@ -172,9 +168,9 @@ class RelayClient:
             case signals.Dial():
                 self._socket_job = self._start(self._connection(command), "relay connection")
             case signals.Write():
-                self._outgoing.append(encode(command.envelope, self._format))
-                self._ready.set()
-                self._on_sent((command.shown,))
+                if self._link is not None:
+                    self._link.put(encode(command.envelope, self._link.format))
+                    self._on_sent((command.shown,))
             case signals.Hangup():
                 self._hang_up(orderly=command.orderly)
             case signals.Accepted():
@@ -196,8 +192,9 @@ class RelayClient:
             job.cancel()
 
     def _arm(self) -> None:
-        """Keeps one timer. A later deadline leaves it be: an early Tick does no harm, and under Qt's loop a
-        cancelled timer would stay until it is due.
+        """Keeps one timer, which a later deadline leaves alone.
+
+        An early Tick does no harm, and under Qt's loop a cancelled timer would stay until it is due.
         """
         deadline = self._machine.deadline
         if deadline is None or self._group is None:
@@ -235,68 +232,30 @@ class RelayClient:
         if not isinstance(result, ClientConnection):
             self._feed(result)
             return
-        self._socket = result
-        try:
-            self._format = dial.format_of(result)
-            self._outgoing.clear()
-            self._ready.clear()
-            self._feed(signals.Opened(self._format))
-            code = await self._use(result)
-        finally:
-            # A socket that was handed over for an orderly close is not ours any more.
-            if self._socket is result:
-                self._socket = None
-                result.transport.abort()
-        self._feed(signals.Closed(code))
+        fmt = dial.format_of(result)
+        link = Link(result, fmt, max_message_bytes=self.status.max_message_bytes)
+        self._link = link
+        self._feed(signals.Opened(fmt))
+        code = await link.run(lambda frame: self._frame(link, frame))
+        if self._link is link:
+            self._link = None
+            self._feed(signals.Closed(code))
 
-    async def _use(self, socket: ClientConnection) -> int:
-        """Reads and writes until the connection is gone; returns the close code."""
-        async with asyncio.TaskGroup() as group:
-            writer = group.create_task(self._write(socket), name="relay writer")
-            code = await self._read(socket)
-            writer.cancel()
-        return code
-
-    async def _read(self, socket: ClientConnection) -> int:
-        while True:
-            try:
-                frame = await socket.recv(decode=False)
-            except ConnectionClosed as closed:
-                return closed.rcvd.code if closed.rcvd is not None else _ABNORMAL
-            elements = decode(frame, self._format, max_message_bytes=self._machine.status.max_message_bytes)
-            self._on_frame(elements, frame)
-            for element in elements:
-                if isinstance(element, Decoded) and element.envelope.sender_id == SYSTEM:
-                    self._feed(signals.FromRelay(element.envelope))
-
-    async def _write(self, socket: ClientConnection) -> None:
-        text = self._format is Format.JSON
-        while True:
-            await self._ready.wait()
-            self._ready.clear()
-            while self._outgoing:
-                try:
-                    await socket.send(self._next_frame(), text=text)
-                except ConnectionClosed:
-                    return  # the reader tells why
-
-    def _next_frame(self) -> bytes:
-        """Takes what is ready: one envelope, or a batch within the limits of a frame."""
-        room = frame_limit(self._machine.status.max_message_bytes) - _BATCH_OVERHEAD
-        batch = [self._outgoing.popleft()]
-        room -= len(batch[0])
-        while self._outgoing and len(batch) < MAX_BATCH and len(self._outgoing[0]) <= room:
-            batch.append(self._outgoing.popleft())
-            room -= len(batch[-1])
-        return batch[0] if len(batch) == 1 else join_batch(batch, self._format)
+    def _frame(self, link: Link, frame: bytes) -> None:
+        elements = decode(frame, link.format, max_message_bytes=link.max_message_bytes)
+        self._on_frame(elements, frame)
+        for element in elements:
+            # A link that was hung up may still hold frames; the machine has left it behind.
+            if self._link is link and isinstance(element, Decoded) and element.envelope.sender_id == SYSTEM:
+                self._feed(signals.FromRelay(element.envelope))
+        link.max_message_bytes = self.status.max_message_bytes
 
     def _hang_up(self, *, orderly: bool) -> None:
-        socket, self._socket = self._socket, None
-        self._outgoing.clear()
-        if socket is not None and orderly:
-            self._start(socket.close(), "relay farewell")
-        elif socket is not None:
-            socket.transport.abort()
+        link, self._link = self._link, None
+        if link is not None and orderly:
+            self._start(link.close(), "relay farewell")
+            return  # the connection's own task ends when the close is done
+        if link is not None:
+            link.abort()
         if self._socket_job is not asyncio.current_task():
             self._cancel(self._socket_job)
-        self._socket_job = None

@@ -80,6 +80,7 @@ class Connection:
         self._pulse = Pulse(WATCH_MS, 0)  # counts while LIVE only
         self._renew_at: float | None = None
         self._live_since = 0.0
+        self._greetings = 0
 
     # --------------------------------------------------------------------------------------- interface
 
@@ -174,7 +175,6 @@ class Connection:
         self._hint_ms = 0
         self._pulse = Pulse(self._heartbeat_interval(greeting), self._now.ticks)
         self._plan_renewal(greeting.token_expires_at - greeting.server_time)
-        first = self._status.connected_at is None
         self._status = replace(
             self._status,
             relay_name=greeting.relay_name,
@@ -184,8 +184,9 @@ class Connection:
             connected_at=self._now.wall,
             reason="",
             kind="",
-            reconnections=self._status.reconnections + (not first),
+            reconnections=self._greetings,
         )
+        self._greetings += 1
         self._out.append(signals.Accepted())
         self._beat()
 
@@ -300,9 +301,8 @@ class Connection:
         if self.phase is Phase.LIVE and self._now.ticks - self._live_since >= STABLE_MS:
             self._attempts = 0
         self._renew_at = None
-        self._status = replace(
-            self._status, connection_id="", round_trip_ms=None, reason=outcome.reason, kind=outcome.kind
-        )
+        self._gone()
+        self._status = replace(self._status, reason=outcome.reason, kind=outcome.kind)
         if outcome.plan is Plan.HALT:
             self.phase, self._until = Phase.HALTED, None
             return
@@ -331,6 +331,7 @@ class Connection:
 
     def _leave(self, _event: Event, _before: Moment) -> None:
         self._write(MessageType.DISCONNECT, {}, Priority.NORMAL)
+        self._gone()
         self.phase = Phase.LEAVING
         self._until = self._now.ticks + FAREWELL_MS
 
@@ -353,7 +354,12 @@ class Connection:
     def _end(self, _event: Event | None = None, _before: Moment | None = None) -> None:
         self.phase = Phase.ENDED
         self._until = self._renew_at = None
-        self._status = replace(self._status, connection_id="", round_trip_ms=None, retry_at=None)
+        self._gone()
+        self._status = replace(self._status, retry_at=None)
+
+    def _gone(self) -> None:
+        """There is no connection any more."""
+        self._status = replace(self._status, connection_id="", round_trip_ms=None, connected_at=None)
 
     # ---------------------------------------------------------------------------------------- helpers
 

@@ -127,7 +127,7 @@ async def dial(
             **options,
         )
     except InvalidStatus as refusal:
-        return _refusal(refusal.response.status_code, refusal.response.body or b"")
+        return _refusal(refusal.response.status_code, bytes(refusal.response.body or b""))
     except (OSError, EOFError, WebSocketException) as error:
         return explain(error, endpoint)
 
