@@ -1,5 +1,7 @@
-"""All that waits for a person, soonest deadline first: proposals, contact requests, permission requests,
-changed keys and stuck messages.
+"""All that waits for a person, soonest deadline first.
+
+Proposals, contact requests, permission requests, changed keys and stuck messages. The model gathers them from
+events; it answers none.
 """
 
 from __future__ import annotations

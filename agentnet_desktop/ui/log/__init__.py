@@ -1,0 +1,1 @@
+"""The live log: table, filter line and the detail of one entry."""

@@ -1,0 +1,215 @@
+"""The detail of one log entry: summary, decrypted, on the wire, security, delivery."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from PySide6.QtWidgets import QFormLayout, QPlainTextEdit, QTabWidget, QVBoxLayout, QWidget
+
+from agentnet_desktop.agent.display import visible
+from agentnet_desktop.agent.events import LogDetail, LogRow
+from agentnet_desktop.ui import text, trust
+from agentnet_desktop.ui.models.log_model import direction_word, marks_words
+from agentnet_desktop.ui.theme.tokens import SPACE_L, SPACE_M, SPACE_S
+from agentnet_desktop.ui.widgets.labels import Label
+from agentnet_desktop.ui.widgets.parts import button, row, scrolled
+
+_TEXT_LIMIT = 400_000
+_VALUE_LIMIT = 600
+
+
+class Facts(QWidget):
+    """Names and values below each other, selectable."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._form = QFormLayout(self)
+        self._form.setContentsMargins(SPACE_L, SPACE_M, SPACE_L, SPACE_M)
+        self._form.setHorizontalSpacing(SPACE_L)
+        self._form.setVerticalSpacing(SPACE_S - 2)
+
+    def show_facts(self, facts: list[tuple[str, str]]) -> None:
+        """Show these names and values, empty values left out."""
+        while self._form.rowCount():
+            self._form.removeRow(0)
+        for name, value in facts:
+            if value:
+                words = Label(text.peer_text(value, _VALUE_LIMIT, multiline=True), wrap=True, selectable=True)
+                words.setAccessibleName(f"{name}: {value}")
+                self._form.addRow(Label(name, "muted"), words)
+
+
+def _code() -> QPlainTextEdit:
+    made = QPlainTextEdit()
+    made.setReadOnly(True)
+    made.setProperty("code", "true")
+    made.setFrameShape(QPlainTextEdit.Shape.NoFrame)
+    made.setLineWrapMode(QPlainTextEdit.LineWrapMode.WidgetWidth)
+    made.setTabChangesFocus(True)
+    return made
+
+
+def hex_dump(data: bytes) -> str:
+    """Give bytes as offset, hexadecimal and printable characters, 16 a line."""
+    lines = []
+    for start in range(0, len(data), 16):
+        part = data[start : start + 16]
+        codes = " ".join(f"{byte:02x}" for byte in part)
+        shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
+        lines.append(f"{start:06x}  {codes:<47}  {shown}")
+    return "\n".join(lines)
+
+
+def flat(mapping: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """List the values of nested mappings, with dotted names."""
+    found: list[tuple[str, str]] = []
+    for name, value in mapping.items():
+        if isinstance(value, Mapping):
+            found += flat(value, f"{prefix}{name}.")
+        elif isinstance(value, bytes):
+            found.append((prefix + name, value.hex()))
+        elif isinstance(value, (list, tuple)):
+            found.append((prefix + name, ", ".join(str(part) for part in value)))
+        elif value is not None:
+            found.append((prefix + name, str(value)))
+    return found
+
+
+class DecryptedTab(QWidget):
+    """The content: formatted for reading, or byte-exact as committed and signed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._detail: LogDetail | None = None
+        self._exact = button(self.tr("Exact bytes"), name="log-exact")
+        self._exact.setCheckable(True)
+        self._exact.setToolTip(self.tr("Show the plaintext byte for byte, as it was committed to and signed"))
+        self._exact.toggled.connect(self._show)
+        self._line = Label(role="muted", wrap=True)
+        self.code = _code()
+        self.code.setAccessibleName(self.tr("Decrypted content"))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(SPACE_L, SPACE_S, SPACE_L, SPACE_S)
+        head = row(self._line, self._exact)
+        head.setStretch(0, 1)
+        layout.addLayout(head)
+        layout.addWidget(self.code)
+
+    def show_detail(self, detail: LogDetail) -> None:
+        """Show one entry."""
+        self._detail = detail
+        self._show()
+
+    def _show(self) -> None:
+        detail = self._detail
+        if detail is None:
+            return
+        self._exact.setVisible(detail.plaintext is not None)
+        if detail.plaintext is None and detail.content is None:
+            self._line.setText(self.tr("This entry has no content that could be opened here."))
+            self.code.setPlainText("")
+        elif self._exact.isChecked() and detail.plaintext is not None:
+            self._line.setText(self.tr("{0} bytes, exactly as signed").format(len(detail.plaintext)))
+            exact = detail.plaintext.decode("utf-8", "replace")
+            self.code.setPlainText(visible(exact, _TEXT_LIMIT))
+        else:
+            kind = (
+                self.tr("Decrypted on this machine") if detail.row.encrypted else self.tr("Sent in the clear")
+            )
+            self._line.setText(kind)
+            shown = json.dumps(detail.content, indent=2, ensure_ascii=False, default=str)
+            self.code.setPlainText(visible(shown, _TEXT_LIMIT, multiline=True))
+
+
+class WireTab(QWidget):
+    """The envelope as it crossed the connection: what the relay could see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._line = Label(role="muted", wrap=True)
+        self.code = _code()
+        self.code.setAccessibleName(self.tr("On the wire"))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(SPACE_L, SPACE_S, SPACE_L, SPACE_S)
+        layout.addWidget(self._line)
+        layout.addWidget(self.code)
+
+    def show_detail(self, detail: LogDetail) -> None:
+        """Show one entry."""
+        if detail.wire is None:
+            self._line.setText(self.tr("Nothing of this entry has crossed the connection."))
+            self.code.setPlainText("")
+            return
+        count, form = len(detail.wire), detail.wire_format
+        self._line.setText(self.tr("{0} bytes, {1}. This is all that the relay sees.").format(count, form))
+        if form == "json":
+            self.code.setPlainText(visible(_pretty(detail.wire), _TEXT_LIMIT, multiline=True))
+        else:
+            self.code.setPlainText(hex_dump(detail.wire))
+
+
+def _pretty(wire: bytes) -> str:
+    words = wire.decode("utf-8", "replace")
+    try:
+        return json.dumps(json.loads(words), indent=2, ensure_ascii=False)
+    except ValueError:
+        return words
+
+
+class DetailTabs(QTabWidget):
+    """Five views of one entry."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setDocumentMode(True)
+        self.setAccessibleName(self.tr("Details of the entry"))
+        self.summary, self.security, self.delivery = Facts(), Facts(), Facts()
+        self.decrypted, self.wire = DecryptedTab(), WireTab()
+        self.addTab(scrolled(self.summary), self.tr("Summary"))
+        self.addTab(self.decrypted, self.tr("Decrypted"))
+        self.addTab(self.wire, self.tr("On the wire"))
+        self.addTab(scrolled(self.security), self.tr("Security"))
+        self.addTab(scrolled(self.delivery), self.tr("Delivery"))
+
+    def show_detail(self, detail: LogDetail, peer: str) -> None:
+        """Show one entry.
+
+        Args:
+            detail: The entry.
+            peer: The shown name of the other side.
+        """
+        self.summary.show_facts(self._summary(detail.row, peer))
+        self.decrypted.show_detail(detail)
+        self.wire.show_detail(detail)
+        chain = [
+            (self.tr("Entry"), f"{detail.row.seq}"),
+            (self.tr("Entry hash"), detail.entry_hash.hex()),
+            (self.tr("Previous hash"), detail.previous_hash.hex()),
+        ]
+        self.security.show_facts(
+            [(self.tr("Checks"), marks_words(detail.row)), *flat(detail.security), *chain]
+        )
+        steps = [(text.exact(step.time), _step(step.state, step.detail)) for step in detail.delivery]
+        self.delivery.show_facts(steps or [(self.tr("Steps"), self.tr("None are recorded for this entry."))])
+
+    def _summary(self, entry: LogRow, peer: str) -> list[tuple[str, str]]:
+        sent = text.exact(entry.sent_time) if entry.sent_time else ""
+        return [
+            (self.tr("What happened"), entry.summary),
+            (self.tr("With"), peer),
+            (self.tr("Direction"), direction_word(entry.direction)),
+            (self.tr("Type"), entry.message_type),
+            (self.tr("State"), trust.delivery_mark(entry.state).word),
+            (self.tr("Logged"), text.exact(entry.time)),
+            (self.tr("Sent, by its own clock"), sent),
+            (self.tr("Conversation"), entry.conversation_id),
+            (self.tr("Message"), entry.message_id),
+            (self.tr("Size on the wire"), text.size(entry.size)),
+        ]
+
+
+def _step(state: str, detail: str) -> str:
+    word = trust.delivery_mark(state).word
+    return f"{word} · {detail}" if detail else word
