@@ -459,6 +459,7 @@ def test_stopping_works_from_everywhere(way: str) -> None:
 def test_persistent_trouble_means_json_only_longer_heartbeats_and_a_word_to_the_person() -> None:
     story = Story()
     story.dials()
+    dial: Command | None = None
     for _ in range(6):
         story.tell(DialFailed("x"))
         if story.status.state is State.WAITING:
