@@ -152,11 +152,14 @@ class Connection:
 
     def _refused(self, event: signals.Refused, _before: Moment) -> None:
         if event.server_time is not None:
-            # A refused clock is corrected for `iat` and `exp`, and for nothing else.
-            self._time_offset = event.server_time - self._now.wall
-            self._status = replace(self._status, clock_skew_ms=-self._time_offset)
+            self._correct_clock(event.server_time)
         self._hint_ms = event.retry_after_ms or 0
         self._retry(outcomes.of_refusal(event.status))
+
+    def _correct_clock(self, server_time: int) -> None:
+        """The clock behind a refused token is corrected for `iat` and `exp`, and for nothing else."""
+        self._time_offset = server_time - self._now.wall
+        self._status = replace(self._status, clock_skew_ms=-self._time_offset)
 
     def _greeted(self, event: signals.FromRelay, _before: Moment) -> None:
         if event.envelope.message_type is MessageType.ERROR:
@@ -225,6 +228,9 @@ class Connection:
             return
         if error.error_code in _AUTHENTICATION:
             self._fresh = True
+            server_time = error.details.get("serverTime")
+            if type(server_time) is int:
+                self._correct_clock(server_time)
             self._renew_at = self._now.ticks + WATCH_MS
         elif error.error_code in (ErrorCode.RATE_LIMIT_EXCEEDED, ErrorCode.CONNECTION_LIMIT_EXCEEDED):
             self._hint_ms = error.retry_after or 0

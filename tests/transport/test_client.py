@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from agentnet_desktop.transport.endpoint import InsecureEndpoint
-from agentnet_desktop.transport.signals import State
+from agentnet_desktop.transport.signals import State, Status
 from relay.wire.codec import Decoded, Format
 from relay.wire.envelope import MessageType
 from relay.wire.errors import WireError
@@ -63,9 +63,13 @@ async def test_stopping_says_goodbye_and_closes_with_1000(relay: Make, desk: Mak
 async def test_the_greeting_reaches_the_agent_before_the_state_does(relay: Make, desk: Make) -> None:
     async with relay(until_parted).running() as server, desk(server.address) as alice:
         order: list[str] = []
-        alice._frame = lambda *_: order.append("frame")
+
+        def told(status: Status) -> None:
+            order.append(str(status.state))
+            alice._state(status)
+
         alice.client._on_frame = lambda elements, _raw: order.append(str(elements[0].envelope.message_type))
-        alice._frame = lambda *_: None
+        alice.client._on_state = told
         await alice.reaches(State.CONNECTED)
         assert order[-2:] == ["CONNECTED", "CONNECTED"]
 

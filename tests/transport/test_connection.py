@@ -104,11 +104,9 @@ class Story:
     def echo(self, stamp: int | None = None) -> list[Command]:
         return self.from_relay(MessageType.HEARTBEAT, {"timestamp": self.wall if stamp is None else stamp})
 
-    def error(self, code: str, retry_after: int = 0) -> list[Command]:
-        return self.from_relay(
-            MessageType.ERROR,
-            {"errorCode": code, "message": "no", "recoverable": True, "retryAfter": retry_after},
-        )
+    def error(self, code: str, retry_after: int = 0, **details: Any) -> list[Command]:
+        content = {"errorCode": code, "message": "no", "recoverable": True, "retryAfter": retry_after}
+        return self.from_relay(MessageType.ERROR, content | {"details": details})
 
 
 def written(commands: list[Command]) -> list[str]:
@@ -258,6 +256,13 @@ def test_a_refused_clock_is_corrected_for_the_token_and_for_nothing_else() -> No
     commands = story.from_relay(MessageType.CONNECTED, story.greeting())
     (beat,) = (command for command in commands if isinstance(command, Write))
     assert beat.envelope.timestamp == story.wall == WALL - 7_200_000
+
+
+def test_a_clock_refused_on_the_live_connection_is_corrected_too() -> None:
+    story = Story(skew=5_000_000)
+    story.connects()
+    story.error("AUTHENTICATION_FAILED", serverTime=story.server)
+    assert GetToken(story.server, fresh=True) in story.tell(Closed(4401))
 
 
 def test_a_sign_in_that_stays_refused_is_retried_ever_more_slowly_and_says_why() -> None:
