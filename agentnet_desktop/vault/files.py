@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 _OWNER_ONLY: Final = 0o600
+_FOLDERS_OPEN: Final = os.name != "nt"  # Windows cannot open a folder, and renames durably by itself
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -36,8 +37,7 @@ def write_private(path: Path, data: bytes) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Windows cannot open a folder, and renames durably by itself."""
-    if os.name == "nt":
+    if not _FOLDERS_OPEN:
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
