@@ -213,10 +213,16 @@ def need_debian_packages(packages: Sequence[str], what_for: str) -> None:
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (["update"], ["install", "-y", "--no-install-recommends", *names.split()]):
         done = subprocess.run(
-            ["apt-get", "-qq", *command], env=env, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False
+            ["apt-get", "-qq", *command],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
-            raise Refused(f"`apt-get {' '.join(command)}` failed; {what_for} needs: {names}")
+            say((done.stdout + done.stderr).strip())
+            raise Refused(f"`apt-get {command[0]}` failed; {what_for} needs: {names}")
 
 
 def missing_libraries(needs: dict[str, str]) -> list[str]:

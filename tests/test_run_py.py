@@ -265,8 +265,10 @@ def test_a_benchmark_over_its_time_is_ended_with_all_it_started(
         child = os.pidfd_open(int((run.ROOT / "child.pid").read_text()))
     except ProcessLookupError:
         return  # gone already
-    with open(child, closefd=True) as watched:
-        assert select.select([watched], [], [], 5.0)[0], "the benchmark's own child survived it"
+    try:
+        assert select.select([child], [], [], 5.0)[0], "the benchmark's own child survived it"
+    finally:
+        os.close(child)
 
 
 def test_a_keyboard_interrupt_shows_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
