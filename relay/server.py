@@ -1,0 +1,388 @@
+"""The relay as a running process: listening, verdicts on tokens, the passing of time, and an orderly end.
+
+The shell round `relay.connection`: `relay.websocket` carries each connection's bytes, this module what is
+common to all. uvloop is used where there is one. Nothing of a message is decided, kept or logged here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+import ssl
+import sys
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from websockets.extensions import ServerExtensionFactory
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+
+from relay import metrics
+from relay.auth.gate import Gate
+from relay.auth.local import LocalMode
+from relay.auth.registry import Registry
+from relay.auth.tokens import Mode
+from relay.config import Config, is_loopback, origin, trusted_networks
+from relay.connection import Command, Relay, Settings, Verify
+from relay.limits import Meters, address_group
+from relay.tls import Certificate, TlsError, self_signed
+from relay.websocket import WebSocket
+from relay.wire.envelope import agent_key
+from relay.wire.errors import CloseCode
+
+_log = logging.getLogger(__name__)
+
+_BACKLOG: Final = 4096
+_TICK_S: Final = 0.5
+_PRUNE_TICKS: Final = 120
+_METRICS_READ_S: Final = 5
+
+
+class ServeError(Exception):
+    """The relay cannot start; one sentence for a person."""
+
+
+class Server:
+    """One relay process. Implements `websocket.Host`."""
+
+    def __init__(self, config: Config, registry: Registry) -> None:
+        """Build it; nothing is opened yet.
+
+        Args:
+            config: its settings.
+            registry: who may connect.
+        """
+        self.config = config
+        self.registry = registry
+        self.relay = Relay(_settings(config), Meters(config.limits), secrets.token_bytes)
+        self.trusted = trusted_networks(config)
+        self.extensions: Sequence[ServerExtensionFactory] = (
+            [ServerPerMessageDeflateFactory(compress_settings={"memLevel": 5})] if config.compression else []
+        )
+        self.sockets: set[WebSocket] = set()
+        self.dirty: list[WebSocket] = []
+        self.going_away = False
+        self.protocol_log = logging.getLogger("relay.protocol")
+        self.protocol_log.setLevel(logging.ERROR)
+        self.url = ""
+        self.origins: tuple[str, ...] = ()
+        self.certificate: Certificate | None = None
+        self.metrics_port = 0
+        self._gate: Gate
+        self._listeners: list[asyncio.Server] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ended = asyncio.Event()
+        self._sweeps = 0
+        self._loop: asyncio.AbstractEventLoop
+
+    # --- what connections need --------------------------------------------------------------------------
+
+    def now(self) -> int:
+        """ms on the loop's clock."""
+        return int(self._loop.time() * 1000)
+
+    def flush_soon(self) -> None:
+        """Write every socket in `dirty` at the end of this turn of the loop."""
+        if len(self.dirty) == 1:
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        dirty, self.dirty = self.dirty, []
+        for socket in dirty:
+            socket.flush()
+
+    def start_task(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run a task, keep it, and report its failure: the only way to start one here."""
+        task = self._loop.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (problem := task.exception()) is not None:
+            _log.error("task %s failed", task.get_name(), exc_info=problem)
+
+    def verify(self, socket: WebSocket, asked: Verify) -> None:
+        """Judge a token, and tell the connection."""
+        self.start_task(self._verify(socket, asked), "verify")
+
+    async def _verify(self, socket: WebSocket, asked: Verify) -> None:
+        sweep = self._sweeps
+        wall = int(time.time() * 1000)
+        grant = await self._gate.verify(asked.token, asked.agent_id, asked.invite, wall)
+        if grant is not None and self._sweeps != sweep:
+            admitted = await self._in_thread(self.registry.admitted)
+            if admitted.get(agent_key(grant.agent_id)) != grant.owner:
+                grant = None  # revoked while it was being judged
+        if grant is None:
+            return socket.verdict(socket.connection.refused(self.now()))
+        socket.owner = grant.owner
+        socket.verdict(socket.connection.authenticated(grant, self.now()))
+        self.note(socket, "authenticated")
+
+    async def _in_thread(self, work: Callable[[], Any]) -> Any:
+        return await self._loop.run_in_executor(None, work)
+
+    def note(self, socket: WebSocket, words: str, code: int = 0) -> None:
+        """Write a line to the log about a connection: no content, no token, no whole address unless asked."""
+        if not _log.isEnabledFor(logging.INFO):
+            return
+        address = socket.address if self.config.log_addresses else _network(socket.address)
+        connection = socket.connection
+        fields = {"agent": connection.agent_id, "connection": connection.connection_id, "from": address}
+        if code:
+            fields["code"] = str(code)
+        told = {name: value for name, value in fields.items() if value}
+        _log.info("connection %s", words, extra={"fields": told})
+
+    # --- life -------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            ServeError: the address cannot be bound.
+            TlsError: the certificate cannot be used.
+        """
+        self._loop = asyncio.get_running_loop()
+        config = self.config
+        self._prepare_tls()
+        self._tick_clock()
+        context = self.certificate.context if self.certificate else None
+        listener = await self._listen(lambda: WebSocket(self), config.host, config.port, context)
+        port = listener.sockets[0].getsockname()[1]
+        scheme = "wss" if context else "ws"
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        self.url = f"{scheme}://{host}:{port}"
+        self.origins = public_origins(config, scheme, port)
+        self._gate = Gate(self._modes(), refusal_delay_s=config.refusal_delay)
+        self.relay.counters.started_at_seconds = int(time.time())
+        if config.metrics_port >= 0:
+            served = await self._serve_metrics(config.metrics_port)
+            self.metrics_port = served.sockets[0].getsockname()[1]
+        await self._in_thread(self._note_facts)
+        self._changes = await self._in_thread(self.registry.changes)
+        self.start_task(self._tick(), "tick")
+
+    async def _listen(
+        self, factory: Callable[[], asyncio.Protocol], host: str, port: int, context: ssl.SSLContext | None
+    ) -> asyncio.Server:
+        try:
+            listener = await self._loop.create_server(
+                factory, host, port, backlog=_BACKLOG, ssl=context,
+                **({"ssl_handshake_timeout": self.config.authentication_timeout} if context else {}),
+            )
+        except OSError as problem:
+            words = problem.strerror or str(problem)
+            raise ServeError(f"Cannot listen on {host} port {port}: {words}.") from None
+        self._listeners.append(listener)
+        return listener
+
+    def _prepare_tls(self) -> None:
+        config = self.config
+        if config.tls_self_signed:
+            named = [origin(url).split("://")[1].rpartition(":")[0].strip("[]") for url in config.public_url]
+            hosts = dict.fromkeys([*named, config.host, "localhost", "127.0.0.1"])
+            self.certificate = self_signed(Path(config.data_dir), list(hosts))
+        elif config.tls_cert:
+            self.certificate = Certificate(Path(config.tls_cert), Path(config.tls_key))
+        if self.certificate:
+            self.relay.counters.certificate_expires_at_seconds = self.certificate.expires_at()
+
+    def _modes(self) -> list[Mode]:
+        open_to_all = self.config.open_registration
+        return [LocalMode(self.registry, self.origins, open_to_all=open_to_all)]
+
+    def _note_facts(self) -> None:
+        pin = self.certificate.pin() if self.certificate and self.config.tls_self_signed else ""
+        self.registry.note(origin=self.origins[0], name=self.config.name, pin=pin)
+
+    def reload(self) -> None:
+        """Read the certificate again (SIGHUP); a bad one is reported and changes nothing."""
+        self._reload(only_if_changed=False)
+
+    def _reload(self, *, only_if_changed: bool) -> None:
+        if self.certificate is None:
+            return
+        try:
+            if self.certificate.reload(only_if_changed=only_if_changed):
+                self.relay.counters.certificate_expires_at_seconds = self.certificate.expires_at()
+                _log.info("certificate loaded")
+        except TlsError as problem:
+            _log.warning("certificate not loaded, the old one stays: %s", problem)
+
+    # --- time -------------------------------------------------------------------------------------------
+
+    def _tick_clock(self) -> None:
+        self.relay.wall_offset = int(time.time() * 1000) - self.now()
+
+    async def _tick(self) -> None:
+        count = 0
+        while True:
+            await asyncio.sleep(_TICK_S)
+            count += 1
+            self._tick_clock()
+            now = self.now()
+            for socket in list(self.sockets):
+                socket.ticked(now)
+            counters = self.relay.counters
+            counters.connections = self.relay.meters.open
+            counters.unauthenticated_connections = self.relay.meters.unauthenticated
+            await self._sweep()
+            if count % _PRUNE_TICKS == 0:
+                self.relay.meters.prune(now)
+                self._reload(only_if_changed=True)
+
+    async def _sweep(self) -> None:
+        """Close the connections of agents that another process has revoked."""
+        changes = await self._in_thread(self.registry.changes)
+        if changes == self._changes:
+            return
+        self._changes = changes
+        self._sweeps += 1
+        admitted: dict[str, str] = await self._in_thread(self.registry.admitted)
+        for socket in list(self.sockets):
+            if socket.owner and admitted.get(socket.connection.key) != socket.owner:
+                socket.run(socket.connection.revoked(self.now()))
+
+    # --- end --------------------------------------------------------------------------------------------
+
+    async def drain(self) -> None:
+        """Stop: no new connections; clients are told, and closed one after another with 1001."""
+        self.going_away = True
+        for listener in self._listeners[:1]:
+            listener.close()
+        open_sockets = list(self.sockets)
+        for socket in open_sockets:
+            self._run(socket, socket.connection.warned(int(self.config.drain * 1000), self.now()))
+        pause = self.config.drain / max(len(open_sockets), 50)
+        for socket in open_sockets:
+            self._run(socket, socket.connection.close(CloseCode.GOING_AWAY, "the relay is going away", self.now()))
+            await asyncio.sleep(pause)
+        give_up = self._loop.time() + 2
+        while self.sockets and self._loop.time() < give_up:
+            await asyncio.sleep(0.02)
+        await self.stop()
+
+    def _run(self, socket: WebSocket, commands: list[Command]) -> None:
+        if commands:
+            socket.run(commands)
+
+    async def stop(self) -> None:
+        """End everything now."""
+        for listener in self._listeners:
+            listener.close()
+        for task in list(self._tasks):
+            if task is not asyncio.current_task():
+                task.cancel()
+        for socket in list(self.sockets):
+            socket.cut()
+        self._gate.close()
+        self._ended.set()
+
+    async def run(self, ready: Callable[[Server], None]) -> None:
+        """Start, call `ready`, and work until SIGTERM, SIGINT or `stop`.
+
+        Raises:
+            ServeError, TlsError: as `start`.
+        """
+        await self.start()
+        self._handle_signals()
+        ready(self)
+        await self._ended.wait()
+
+    def _handle_signals(self) -> None:
+        def stop() -> None:
+            if self.going_away:
+                self.start_task(self.stop(), "stop")  # asked twice: at once
+            else:
+                self.going_away = True
+                self.start_task(self.drain(), "drain")
+
+        with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers on the loop
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._loop.add_signal_handler(number, stop)
+            if hasattr(signal, "SIGHUP"):
+                self._loop.add_signal_handler(signal.SIGHUP, self.reload)
+
+    # --- metrics ----------------------------------------------------------------------------------------
+
+    async def _serve_metrics(self, port: int) -> asyncio.Server:
+        try:
+            server = await asyncio.start_server(self._metrics_request, "127.0.0.1", port, limit=8192)
+        except OSError as problem:
+            words = problem.strerror or str(problem)
+            raise ServeError(f"Cannot listen on 127.0.0.1 port {port} for metrics: {words}.") from None
+        self._listeners.append(server)
+        return server
+
+    async def _metrics_request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(_METRICS_READ_S):
+                request = await reader.readuntil(b"\r\n\r\n")
+            path = request.split(b" ", 2)[1].decode("latin-1").partition("?")[0]
+            status, kind, body = metrics.answer(path, self.relay.counters, ready=not self.going_away)
+            head = f"HTTP/1.1 {status} \r\nContent-Type: {kind}\r\nContent-Length: {len(body.encode())}\r\n"
+            writer.write(f"{head}Connection: close\r\n\r\n{body}".encode())
+            await writer.drain()
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError, IndexError):
+            _log.debug("a metrics request broke off")
+        finally:
+            writer.close()
+
+
+def _settings(config: Config) -> Settings:
+    return Settings(
+        relay_name=config.name,
+        max_message_bytes=config.max_message_bytes,
+        heartbeat_interval=int(config.heartbeat_interval * 1000),
+        idle_timeout=int(config.idle_timeout * 1000),
+        authentication_timeout=int(config.authentication_timeout * 1000),
+        expiry_grace=int(config.expiry_grace * 1000),
+    )
+
+
+def public_origins(config: Config, scheme: str, port: int) -> tuple[str, ...]:
+    """The origins that tokens may name: those configured, else the loopback ones of the bound port."""
+    if config.public_url:
+        return tuple(origin(url) for url in config.public_url)
+    bound = f"[{config.host}]" if ":" in config.host else config.host
+    first = bound if is_loopback(config.host) else "127.0.0.1"
+    return tuple(f"{scheme}://{host}:{port}" for host in dict.fromkeys([first, "127.0.0.1", "localhost", "[::1]"]))
+
+
+def _network(address: str) -> str:
+    """An address for the log: its /24 or /48, enough to see a pattern, not a person."""
+    group = address_group(address)
+    if "." in group:
+        return group.rpartition(".")[0] + ".0/24"
+    return ":".join(group.split(":")[:3]) + "::/48" if ":" in group else group
+
+
+def run(config: Config, registry: Registry, ready: Callable[[Server], None]) -> None:
+    """Run a relay until it is told to stop.
+
+    Args:
+        config: its settings.
+        registry: who may connect; stays open.
+        ready: called once it listens.
+
+    Raises:
+        ServeError, TlsError, RegistryError: it cannot start.
+    """
+    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    if sys.platform != "win32":
+        with contextlib.suppress(ImportError):
+            import uvloop
+
+            factory = uvloop.new_event_loop
+
+    async def main() -> None:
+        await Server(config, registry).run(ready)
+
+    with asyncio.Runner(loop_factory=factory) as runner, contextlib.suppress(KeyboardInterrupt):
+        runner.run(main())

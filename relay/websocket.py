@@ -1,0 +1,339 @@
+"""The shell of one connection: `websockets`' Sans-I/O protocol inside an `asyncio.Protocol`.
+
+Bytes from the transport become events of `relay.connection`; its commands become bytes. Frames that leave
+are collected, and written once per turn of the loop. RFC 6455 is `websockets`' business, but for one thing:
+data frames that leave uncompressed are framed here, their payload untouched. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network
+from logging import Logger
+from typing import Final, Protocol, cast
+
+from websockets.extensions import ServerExtensionFactory
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import State as WebSocketState
+from websockets.server import ServerProtocol
+
+from relay import upgrade
+from relay.connection import Accept, Close, Command, Connection, Refuse, Relay, Send, State, Verify
+from relay.limits import AddressMeter, address_group
+from relay.wire.codec import Format, frame_limit
+
+LINGER_MS: Final = 2000
+"""How long a client has to answer a close before its connection is cut."""
+COMPRESS_FROM: Final = 1024
+"""Messages shorter than this are never compressed."""
+_HEAD_16: Final = struct.Struct("!BBH").pack
+_HEAD_64: Final = struct.Struct("!BBQ").pack
+
+
+class Host(Protocol):
+    """What a connection's shell needs of the server."""
+
+    relay: Relay
+    trusted: Sequence[IPv4Network | IPv6Network]
+    extensions: Sequence[ServerExtensionFactory]
+    sockets: set[WebSocket]
+    dirty: list[WebSocket]
+    going_away: bool
+    protocol_log: Logger
+
+    def now(self) -> int:
+        """ms on the loop's clock."""
+        ...
+
+    def flush_soon(self) -> None:
+        """Have every socket in `dirty` written at the end of this turn."""
+        ...
+
+    def verify(self, socket: WebSocket, asked: Verify) -> None:
+        """Judge a token, and call `verdict`."""
+        ...
+
+    def note(self, socket: WebSocket, words: str, code: int = 0) -> None:
+        """Write a line to the log about this connection."""
+        ...
+
+
+class WebSocket(asyncio.Protocol):
+    """One connection's transport, protocol and state machine. Implements `connection.Link`."""
+
+    __slots__ = (
+        "__weakref__", "_cut_at", "_fragments", "_host", "_opcode", "_pending", "_protocol", "_response",
+        "_transport", "address", "connection", "owner",
+    )
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._protocol = ServerProtocol(
+            extensions=host.extensions or None, select_subprotocol=upgrade.choose_subprotocol,
+            max_size=frame_limit(host.relay.settings.max_message_bytes), logger=host.protocol_log,
+        )
+        self._transport: asyncio.Transport | None = None
+        self._pending: list[bytes] = []
+        self._fragments: list[bytes] | None = None
+        self._opcode = Opcode.TEXT
+        self._response: Response | None = None
+        self._cut_at = 0
+        self.address = ""
+        self.owner = ""
+        self.connection: Connection
+
+    # --- the transport's events -------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A socket was accepted."""
+        self._transport = cast(asyncio.Transport, transport)
+        host = self._host
+        relay = host.relay
+        limits = relay.meters.limits
+        self._transport.set_write_buffer_limits(limits.queue_bytes // 2, limits.queue_bytes // 4)
+        peer = transport.get_extra_info("peername")
+        self.address = str(peer[0]) if peer else ""
+        is_proxy = upgrade.is_trusted(self.address, host.trusted)
+        meter = AddressMeter(limits) if is_proxy else relay.meters.address(address_group(self.address))
+        crowded = relay.meters.over_a_cap(meter)
+        self.connection = Connection(relay, self, meter, host.now())
+        host.sockets.add(self)
+        relay.counters.connections_total += 1
+        if crowded and relay.meters.unauthenticated > 2 * limits.unauthenticated:
+            self._transport.abort()  # not even a refusal can be afforded
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        protocol = self._protocol
+        if protocol.reader.eof:
+            return
+        protocol.receive_data(data)
+        for event in protocol.events_received():
+            if type(event) is Frame:
+                self._frame(event)
+            elif isinstance(event, Request):
+                self._request(event)
+        if protocol.writes:
+            self._take_writes()
+        if protocol.close_rcvd is not None or protocol.parser_exc is not None:
+            self._run(self.connection.lost(self._host.now()))
+
+    def eof_received(self) -> bool:
+        """The client has ended its side; the transport closes by itself."""
+        self._protocol.receive_eof()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is gone."""
+        host = self._host
+        self._transport = None
+        self._pending.clear()
+        host.sockets.discard(self)
+        was_open = self.connection.state is State.OPEN
+        self._run(self.connection.lost(host.now()))
+        if was_open:
+            host.note(self, "lost")
+
+    def resume_writing(self) -> None:
+        """The transport's buffer has drained."""
+        self._measure()
+
+    # --- what came --------------------------------------------------------------------------------------
+
+    def _request(self, request: Request) -> None:
+        host, protocol, connection = self._host, self._protocol, self.connection
+        now = host.now()
+        page = upgrade.page(protocol, request)
+        if page is not None:
+            return self._answer(page)
+        response = protocol.accept(request)
+        if response.status_code != 101:
+            return self._answer(response)
+        if host.trusted:
+            self._come_from(upgrade.client_address(request, self.address, host.trusted))
+        meters, meter = host.relay.meters, connection.address
+        limits = meters.limits
+        if host.going_away or meters.open > limits.connections or meter.open > limits.address_connections:
+            return self._run(connection.upgrade_denied(503, now))
+        if meters.unauthenticated > limits.unauthenticated:
+            return self._run(connection.upgrade_denied(503, now))
+        if meter.unauthenticated > limits.address_unauthenticated:
+            return self._run(connection.upgrade_denied(503, now))
+        if wait := meter.arrivals.take(1, now):
+            return self._run(connection.upgrade_denied(429, now, wait))
+        self._response = response
+        asked = upgrade.asked(request)
+        fmt = upgrade.format_of(protocol.subprotocol)
+        self._run(connection.upgrade_requested(fmt, asked.token, asked.agent_id, asked.invite, now))
+
+    def _come_from(self, address: str) -> None:
+        """Count the connection for the address that a trusted proxy names."""
+        if address == self.address:
+            return
+        self.address = address
+        self.connection.move(self._host.relay.meters.address(address_group(address)))
+
+    def _answer(self, response: Response) -> None:
+        """Answer over HTTP, and be done."""
+        self._run(self.connection.lost(self._host.now()))
+        self._finish(response)
+
+    def _finish(self, response: Response) -> None:
+        self._protocol.send_response(response)
+        self._take_writes()
+        self._cut_at = self._host.now() + LINGER_MS
+
+    def _frame(self, frame: Frame) -> None:
+        opcode = frame.opcode
+        data = cast(bytes, frame.data)
+        if opcode is Opcode.BINARY or opcode is Opcode.TEXT:
+            if frame.fin:
+                return self._message(data, opcode)
+            self._fragments, self._opcode = [data], opcode
+        elif opcode is Opcode.CONT and self._fragments is not None:
+            self._fragments.append(data)
+            if frame.fin:
+                whole, self._fragments = b"".join(self._fragments), None
+                return self._message(whole, self._opcode)
+        elif opcode is Opcode.CLOSE:
+            return
+        self._run(self.connection.control_frame(self._host.now()))
+
+    def _message(self, data: bytes, opcode: Opcode) -> None:
+        connection = self.connection
+        now = self._host.now()
+        if (opcode is Opcode.TEXT) is not (connection.format is Format.JSON):
+            return self._run(connection.wrong_frame_type(now))
+        if opcode is Opcode.TEXT and not data.isascii():
+            try:
+                data.decode()
+            except UnicodeDecodeError:
+                self._protocol.fail(1007, "not UTF-8")
+                return self._run(connection.lost(now))
+        self._run(connection.received(data, now))
+
+    def verdict(self, commands: list[Command]) -> None:
+        """A token was judged; go on reading, and carry out what follows."""
+        self._run(commands)
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def ticked(self, now: int) -> None:
+        """About a second has passed."""
+        if self.connection.backlog.waiting:
+            self._measure()
+        if self._cut_at and now >= self._cut_at:
+            if self._transport is not None:
+                self._transport.abort()
+            return
+        commands = self.connection.ticked(now)
+        if commands:
+            self._run(commands)
+
+    def run(self, commands: list[Command]) -> None:
+        """Carry out commands of this connection."""
+        self._run(commands)
+
+    def _run(self, commands: Sequence[Command]) -> None:
+        for command in commands:
+            kind = type(command)
+            if kind is Send:
+                sending = cast(Send, command)
+                sending.to.link.send(sending.data)
+            else:
+                self._run_rare(command)
+
+    def _run_rare(self, command: Command) -> None:
+        match command:
+            case Close(to=to, code=code, reason=reason):
+                to.link.close(code, reason)
+            case Verify():
+                if self._transport is not None:
+                    self._transport.pause_reading()
+                self._host.verify(self, command)
+            case Accept():
+                assert self._response is not None
+                self._protocol.send_response(self._response)
+                self._response = None
+                self._take_writes()
+            case Refuse(status=status, content=content):
+                self._response = None
+                self._host.relay.counters.refused_connections_total += status != 401
+                self._finish(upgrade.refusal(self._protocol, status, content))
+
+    # --- what leaves ------------------------------------------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        """Write one data frame at the end of this turn."""
+        if self._transport is None or self._protocol.state is not WebSocketState.OPEN:
+            return
+        size = len(data)
+        if self._protocol.extensions and size >= COMPRESS_FROM:
+            return self._send_through_protocol(data)
+        head = 0x81 if self.connection.format is Format.JSON else 0x82
+        pending = self._pending
+        if not pending:
+            self._host.dirty.append(self)
+            self._host.flush_soon()
+        if size < 126:
+            pending.append(bytes((head, size)))
+        elif size < 65536:
+            pending.append(_HEAD_16(head, 126, size))
+        else:
+            pending.append(_HEAD_64(head, 127, size))
+        pending.append(data)
+
+    def _send_through_protocol(self, data: bytes) -> None:
+        if self.connection.format is Format.JSON:
+            self._protocol.send_text(data)
+        else:
+            self._protocol.send_binary(data)
+        self._take_writes()
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame, and cut the connection when the client does not answer it."""
+        if self._transport is None:
+            return
+        self._cut_at = self._host.now() + LINGER_MS
+        if self._protocol.state is WebSocketState.OPEN:
+            self._protocol.send_close(code, reason)
+            self._take_writes()
+            self._host.note(self, "closed", code)
+        elif self._protocol.state is WebSocketState.CONNECTING:
+            self._transport.abort()
+
+    def _take_writes(self) -> None:
+        """Queue what `websockets` wants written, in order with what else leaves."""
+        writes = self._protocol.data_to_send()
+        if not self._pending:
+            self._host.dirty.append(self)
+            self._host.flush_soon()
+        self._pending += writes
+
+    def flush(self) -> None:
+        """Write what has been collected."""
+        pending, self._pending = self._pending, []
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        ends = not all(pending)  # an empty write is websockets' sign for the end of the stream
+        transport.write(b"".join(pending))
+        self._measure()
+        if ends:
+            self._cut_at = self._host.now() + LINGER_MS
+            if transport.can_write_eof():
+                transport.write_eof()
+            else:
+                transport.close()
+
+    def cut(self) -> None:
+        """End the connection without a word."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _measure(self) -> None:
+        if self._transport is not None:
+            self.connection.backlog.waiting = self._transport.get_write_buffer_size()
