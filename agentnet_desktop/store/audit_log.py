@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -21,7 +21,6 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.crypto import chain
-from agentnet_desktop.protocol.canonical import jcs
 from agentnet_desktop.store import log_index
 from agentnet_desktop.store.log_models import (
     LogAnchorModel,
@@ -31,139 +30,35 @@ from agentnet_desktop.store.log_models import (
     LogStepModel,
     SecurityEventModel,
 )
+from agentnet_desktop.store.log_records import (
+    SALT_BYTES,
+    Anchor,
+    Details,
+    Head,
+    LogContent,
+    LogEntry,
+    NewEntry,
+    Pin,
+    SecurityEvent,
+    Step,
+    details_hash,
+    entry_hash,
+    plaintext_data,
+)
 from agentnet_desktop.store.records import Records, changed
 
-SALT_BYTES = 16
+__all__ = [
+    "Anchor",
+    "Details",
+    "Head",
+    "LogContent",
+    "LogEntry",
+    "NewEntry",
+    "Pin",
+    "SecurityEvent",
+    "Step",
+]  # its own functions are public too; these are the records that they take and give
 _HEAD = "audit_log.head"
-
-
-@dataclass(frozen=True, slots=True)
-class NewEntry:
-    """What happened, before it has a place in the chain. See `events.LogRow` for the fields' meaning."""
-
-    time: int
-    direction: str  # "in", "out" or "local"
-    message_type: str
-    state: str
-    summary: str
-    peer: str = ""
-    conversation_id: str = ""
-    message_id: str = ""
-    encrypted: bool = False
-    verified: str = "none"  # "good", "bad" or "none"
-    sent_time: int | None = None
-    wire: bytes | None = None  # the envelope's bytes as they crossed, or will cross, the connection
-    wire_format: str = ""
-    plaintext: bytes | None = None  # byte-exact as committed and signed, unpadded: JCS with a `data` member
-    content: Mapping[str, Any] | None = None  # parsed; not stored where the plaintext holds it
-    security: Mapping[str, Any] = field(default_factory=dict)  # findings: keys, nonce, sizes, drops
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """One stored entry without its bytes."""
-
-    seq: int
-    time: int
-    direction: str
-    peer: str
-    conversation_id: str
-    message_id: str
-    message_type: str
-    encrypted: int
-    verified: str
-    first_state: str
-    sent_time: int | None
-    size: int
-    wire_format: str
-    wire_hash: bytes | None
-    plaintext_hash: bytes | None
-    details_hash: bytes
-    previous_hash: bytes
-    entry_hash: bytes
-    state: str
-    summary: str
-
-
-@dataclass(frozen=True, slots=True)
-class LogContent:
-    """The bytes of one entry, as stored."""
-
-    seq: int
-    wire: bytes | None
-    plaintext: bytes | None
-    details: bytes  # JSON object: summary, content (unless the plaintext holds it), security
-    salt: bytes  # 16 bytes
-
-    @property
-    def parsed(self) -> Details:
-        """The details, with the content taken from the plaintext where that holds it."""
-        details = msgspec.json.decode(self.details)
-        content = details.get("content")
-        if content is None and self.plaintext is not None:
-            content = plaintext_data(self.plaintext)
-        return Details(details.get("summary", ""), content, details.get("security", {}))
-
-
-@dataclass(frozen=True, slots=True)
-class Details:
-    """What an entry's details say."""
-
-    summary: str
-    content: Mapping[str, Any] | None
-    security: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step in a delivery history."""
-
-    seq: int
-    time: int
-    state: str
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Pin:
-    """A mark that a person put on an entry."""
-
-    seq: int
-    time: int
-    colour: str = ""
-    comment: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Anchor:
-    """A statement that entry `seq` has `entry_hash`, made where a changed database cannot reach it."""
-
-    seq: int
-    entry_hash: bytes
-    kind: str  # "SIGNED" (our identity key), "PEER" (a receipt of ours that a peer holds), "KEYRING"
-    holder: str  # the peer's agentId; "" for our own
-    time: int
-    signature: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SecurityEvent:
-    """A security event in plain words; `seq` is its entry in the log."""
-
-    seq: int
-    time: int
-    peer: str
-    kind: str
-    message: str
-    seen_at: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The chain's end: the last entry's place and hash; (0, GENESIS) of an empty log."""
-
-    seq: int
-    entry_hash: bytes
 
 
 _entries = Records(LogEntryModel, LogEntry)
@@ -180,38 +75,6 @@ _insert_entry = insert(_entries.table)
 _insert_content = insert(_contents.table)
 _insert_step = insert(_steps.table)
 _set_state = _entries.update(_c.seq == bindparam("place")).values(state=bindparam("to"))
-
-
-def hashed_body(entry: LogEntry) -> dict[str, Any]:
-    """Returns what an entry's hash covers, in JSON form; hashes in hex. `chain.entry_hash` takes its JCS."""
-    return {
-        "seq": entry.seq,
-        "time": entry.time,
-        "direction": entry.direction,
-        "peer": entry.peer,
-        "conversationId": entry.conversation_id,
-        "messageId": entry.message_id,
-        "messageType": entry.message_type,
-        "encrypted": bool(entry.encrypted),
-        "verified": entry.verified,
-        "state": entry.first_state,
-        "sentTime": entry.sent_time,
-        "size": entry.size,
-        "wireFormat": entry.wire_format,
-        "wireHash": None if entry.wire_hash is None else entry.wire_hash.hex(),
-        "plaintextHash": None if entry.plaintext_hash is None else entry.plaintext_hash.hex(),
-        "detailsHash": entry.details_hash.hex(),
-    }
-
-
-def plaintext_data(plaintext: bytes) -> Mapping[str, Any] | None:
-    """Returns the content that a signed plaintext holds, or None where it is not one."""
-    try:
-        value = msgspec.json.decode(plaintext)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    data = value.get("data") if isinstance(value, dict) else None
-    return data if isinstance(data, dict) else None
 
 
 def head(session: Session) -> Head:
@@ -280,18 +143,15 @@ def _chained(new: NewEntry, end: Head) -> tuple[LogEntry, LogContent]:
         wire_format=new.wire_format,
         wire_hash=_hash(new.wire),
         plaintext_hash=_hash(new.plaintext),
-        details_hash=hashlib.sha256(salt + stored).digest(),
+        details_hash=details_hash(salt, stored),
         previous_hash=end.entry_hash,
         entry_hash=b"",
         state=new.state,
         summary=new.summary,
     )
-    return _with_hash(entry), LogContent(seq, new.wire, new.plaintext, stored, salt)
-
-
-def _with_hash(entry: LogEntry) -> LogEntry:
-    body = jcs(hashed_body(entry))
-    return replace(entry, entry_hash=chain.entry_hash(entry.previous_hash, body))
+    return replace(entry, entry_hash=entry_hash(entry)), LogContent(
+        seq, new.wire, new.plaintext, stored, salt
+    )
 
 
 def _hash(data: bytes | None) -> bytes | None:

@@ -9,7 +9,6 @@ stderr. The key is raw: 32 random bytes need no stretching.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import sqlcipher3
@@ -64,14 +63,14 @@ def connect(path: Path, key: bytes, *, mode: str = "rw", immutable: bool = False
     engine = create_engine(url, module=sqlcipher3, poolclass=QueuePool, pool_size=1, max_overflow=0)
     target = f"file:{quote(str(path.absolute()))}?mode={mode}" + ("&immutable=1" if immutable else "")
 
-    def open_connection(dialect: Any, record: Any, arguments: Any, options: Any) -> sqlcipher3.Connection:
+    def open_connection(*_dialect_and_options: object) -> sqlcipher3.Connection:
         raw = sqlcipher3.connect(
             target, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS
         )
         raw.execute("PRAGMA cipher_log_level = NONE")  # before the key, else a wrong one prints to stderr
         return raw
 
-    def configure(raw: sqlcipher3.Connection, record: Any) -> None:
+    def configure(raw: sqlcipher3.Connection, _record: object) -> None:
         for pragma in _READ_PRAGMAS if mode == "ro" else _PRAGMAS:
             raw.execute(f"PRAGMA {pragma}")
 
@@ -92,7 +91,7 @@ def _begin_reading(connection: Connection) -> None:
 
 def raw_connection(connection: Connection) -> sqlcipher3.Connection:
     """Returns the driver's own connection behind SQLAlchemy's."""
-    raw = connection.connection.dbapi_connection
+    raw: object = connection.connection.dbapi_connection
     if not isinstance(raw, sqlcipher3.Connection):
         raise TypeError("the connection is not SQLCipher's")
     return raw

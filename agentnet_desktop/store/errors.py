@@ -87,7 +87,9 @@ class InUse(StoreError):
     """Another process holds the write lock for too long."""
 
     kind = "IN_USE"
-    sentence = "The database {path} is being written by another process: close the other holder of this profile."
+    sentence = (
+        "The database {path} is being written by another process: close the other holder of this profile."
+    )
 
 
 class MigrationFailed(StoreError):

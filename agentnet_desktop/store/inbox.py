@@ -109,4 +109,5 @@ def overdue(session: Session, now: int) -> list[int]:
 
 def next_deadline(session: Session) -> int | None:
     """Returns the earliest time (ms) at which a held message is delivered in spite of its gap, or None."""
-    return session.execute(select(func.min(_held.c.deliver_by))).scalar_one()
+    earliest: int | None = session.execute(select(func.min(_held.c.deliver_by))).scalar_one()
+    return earliest

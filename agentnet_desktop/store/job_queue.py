@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -33,6 +34,28 @@ class Queued:
             self.future.set_exception(self.error)
         else:
             self.future.set_result(self.result)
+
+
+class Outcome:
+    """Keeps the exception of the block that it wraps in a job, as `fault` words it, instead of raising it.
+
+    Whatever a job raises is its caller's to see, on the caller's thread.
+    """
+
+    def __init__(self, queued: Queued, fault: Callable[[Exception], BaseException]) -> None:
+        self._queued = queued
+        self._fault = fault
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self._queued.error = self._fault(error)
+        return True
 
 
 def resolve_all(group: Sequence[Queued]) -> None:

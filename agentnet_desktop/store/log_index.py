@@ -9,14 +9,15 @@ that only some of its terms match. It stores no text, only which words stand whe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.store.log_models import LogSpanModel, LogValueModel
-from agentnet_desktop.store.search_terms import OPEN_STATES, searchable
+from agentnet_desktop.store.log_records import LogEntry
+from agentnet_desktop.store.search_terms import OPEN_STATES, is_unverified, searchable, token
 
 HOUR_MS = 3_600_000
 OPEN = "open"
@@ -42,37 +43,12 @@ _span = _span.on_conflict_do_update(set_={"last_seq": _span.excluded.last_seq})
 _value = insert(_values).on_conflict_do_nothing()
 
 
-class Entry(Protocol):
-    """What the indexes need of an entry: the fields of `audit_log.LogEntry`."""
-
-    @property
-    def seq(self) -> int: ...
-    @property
-    def time(self) -> int: ...
-    @property
-    def direction(self) -> str: ...
-    @property
-    def peer(self) -> str: ...
-    @property
-    def conversation_id(self) -> str: ...
-    @property
-    def message_type(self) -> str: ...
-    @property
-    def encrypted(self) -> int: ...
-    @property
-    def verified(self) -> str: ...
-    @property
-    def state(self) -> str: ...
-    @property
-    def summary(self) -> str: ...
-
-
 def state_word(state: str) -> str:
     """Returns the state as the full text holds it: all that may still change are `open`."""
-    return OPEN if state in OPEN_STATES else state.lower()
+    return OPEN if state in OPEN_STATES else token(state)
 
 
-def flag_words(entry: Entry) -> str:
+def flag_words(entry: LogEntry) -> str:
     """Returns the words by which direction, encryption and failed verification are searched."""
     flags = ["any", entry.direction]
     if entry.encrypted:
@@ -82,18 +58,13 @@ def flag_words(entry: Entry) -> str:
     return " ".join(flags)
 
 
-def is_unverified(direction: str, peer: str, verified: str) -> bool:
-    """Tells whether an entry came from a peer without a signature that verified."""
-    return direction == "in" and peer.lower() not in ("", "system") and verified != "good"
-
-
-def add(session: Session, entry: Entry, content: Mapping[str, Any] | None) -> None:
+def add(session: Session, entry: LogEntry, content: Mapping[str, Any] | None) -> None:
     """Collects the full-text row of an entry, written when the job's group commits."""
     row = (
         entry.seq,
-        entry.peer.lower(),
-        entry.message_type.lower(),
-        entry.conversation_id.lower(),
+        token(entry.peer),
+        token(entry.message_type),
+        token(entry.conversation_id),
         state_word(entry.state),
         flag_words(entry),
         searchable(entry.summary, content),
@@ -102,15 +73,15 @@ def add(session: Session, entry: Entry, content: Mapping[str, Any] | None) -> No
     pending[entry.seq] = row
 
 
-def note(session: Session, entries: Sequence[Entry]) -> None:
+def note(session: Session, entries: Sequence[LogEntry]) -> None:
     """Keeps the hours and the values of entries that were appended or changed."""
-    values = {("state", entry.state.lower()) for entry in entries}
-    values |= {("type", entry.message_type.lower()) for entry in entries}
-    values |= {("peer", entry.peer.lower()) for entry in entries}
+    values = {("state", state_word(entry.state)) for entry in entries}
+    values |= {("type", token(entry.message_type)) for entry in entries}
+    values |= {("peer", token(entry.peer)) for entry in entries}
     session.execute(_value, [{"field": field, "value": value} for field, value in values])
 
 
-def note_hours(session: Session, entries: Sequence[Entry]) -> None:
+def note_hours(session: Session, entries: Sequence[LogEntry]) -> None:
     """Keeps which entries were appended in which hour of the clock."""
     hours: dict[int, dict[str, int]] = {}
     for entry in entries:

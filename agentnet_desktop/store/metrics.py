@@ -35,7 +35,7 @@ def count(session: Session, name: str, by: int = 1) -> None:
 
 def counters(session: Session) -> dict[str, int]:
     """Returns all counters by name."""
-    return {name: value for name, value in session.execute(select(_counter.c.name, _counter.c.value))}
+    return {row.name: row.value for row in session.execute(select(_counter.c.name, _counter.c.value))}
 
 
 def sample(session: Session, name: str, time: int, value: int) -> None:

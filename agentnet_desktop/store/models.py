@@ -9,7 +9,7 @@ column's meaning never changes: a new meaning is a new column and a migration. T
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Dialect, Index, Integer, LargeBinary, MetaData, Text, TypeDecorator, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -23,11 +23,11 @@ class Json(TypeDecorator[Any]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+    def process_bind_param(self, value: Any, _dialect: Dialect) -> str | None:
         """Returns the JSON text of `value`; None stays NULL."""
         return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+    def process_result_value(self, value: Any, _dialect: Dialect) -> Any:
         """Returns the value of a JSON text."""
         return None if value is None else json.loads(value)
 
@@ -36,7 +36,7 @@ class Base(DeclarativeBase):
     """Holds the metadata of all tables; every table is STRICT."""
 
     metadata = MetaData()
-    type_annotation_map = {str: Text(), int: Integer(), bytes: LargeBinary()}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {str: Text(), int: Integer(), bytes: LargeBinary()}
 
 
 STRICT = {"sqlite_strict": True}
@@ -161,7 +161,9 @@ class OutboxModel(Base):
             sqlite_where=text("state = 'QUEUED'"),
         ),
         Index("ix_outbox_open", "position", sqlite_where=text("settled_at IS NULL")),
-        Index("ix_outbox_peer", "peer", "conversation_id", "position", sqlite_where=text("settled_at IS NULL")),
+        Index(
+            "ix_outbox_peer", "peer", "conversation_id", "position", sqlite_where=text("settled_at IS NULL")
+        ),
         Index("ix_outbox_settled", "settled_at", sqlite_where=text("settled_at IS NOT NULL")),
         STRICT,
     )

@@ -6,9 +6,8 @@ Nothing is ever written to a file that does not open with the key, is newer than
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from pathlib import Path
 
 import sqlcipher3
@@ -28,7 +27,18 @@ from agentnet_desktop.store.errors import (
 )
 
 # Read at both ends at every start: damage there would stop the work later, in the middle of something.
-_CHECKED = ("contact", "session", "outbox", "inbox", "proposal", "log_entry", "log_content", "log_step")
+_CHECKED = (
+    "SELECT * FROM contact LIMIT 3",
+    "SELECT * FROM inbox LIMIT 3",
+    "SELECT * FROM proposal ORDER BY rowid DESC LIMIT 3",
+    "SELECT * FROM session ORDER BY row_id DESC LIMIT 3",
+    "SELECT * FROM outbox ORDER BY position LIMIT 3",
+    "SELECT * FROM outbox ORDER BY position DESC LIMIT 3",
+    "SELECT * FROM log_entry ORDER BY seq LIMIT 3",
+    "SELECT * FROM log_entry ORDER BY seq DESC LIMIT 3",
+    "SELECT * FROM log_content ORDER BY seq DESC LIMIT 3",
+    "SELECT * FROM log_step ORDER BY row_id DESC LIMIT 3",
+)
 
 
 def open_file(path: Path, key: bytes, *, now_ms: Callable[[], int], read_only: bool) -> Engine | None:
@@ -124,10 +134,8 @@ def _bring_up_to_date(
 def _look(engine: Engine) -> None:
     """Reads both ends of the tables that matter, which finds most damage without reading the whole file."""
     with engine.begin() as connection:
-        for table in _CHECKED:
-            connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY rowid LIMIT 3" if table != "inbox" else "SELECT * FROM inbox LIMIT 3").all()
-            if table != "inbox":
-                connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY rowid DESC LIMIT 3").all()
+        for statement in _CHECKED:
+            connection.exec_driver_sql(statement).all()
 
 
 def check(path: Path, key: bytes) -> list[str]:

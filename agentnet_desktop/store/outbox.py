@@ -60,7 +60,9 @@ _rows = Records(OutboxModel, OutboxRow)
 _digests = Records(OutboxDigestModel, _Digest)
 _c = _rows.c
 _by_id = _rows.select(_c.message_id == bindparam("message"))
-_by_digest = _rows.select(_c.message_id == _digests.c.message_id, _digests.c.digest == bindparam("ciphertext"))
+_by_digest = _rows.select(
+    _c.message_id == _digests.c.message_id, _digests.c.digest == bindparam("ciphertext")
+)
 _lift = _rows.update(
     _c.peer == bindparam("to"),
     _c.conversation_id == bindparam("conversation"),
@@ -237,7 +239,9 @@ def park_peer(session: Session, peer: str, reason: str, probe_at: int | None = N
     return parked
 
 
-def unseal_conversation(session: Session, peer: str, conversation_id: str, now: int | None) -> list[OutboxRow]:
+def unseal_conversation(
+    session: Session, peer: str, conversation_id: str, now: int | None
+) -> list[OutboxRow]:
     """Takes back the sealed bytes of a conversation's unsettled messages, because its session was replaced.
 
     They become QUEUED, due at `now` (ms) or, with None, waiting; message ids and digests stay.

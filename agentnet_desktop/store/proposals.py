@@ -133,13 +133,16 @@ def in_state(session: Session, state: str) -> list[StoredProposal]:
 
 def expired(session: Session, now: int) -> list[StoredProposal]:
     """Returns the PENDING revisions whose time is over at `now` (ms)."""
-    return _rows.all(session, _rows.select(_c.state == "PENDING", _c.expires_at <= now).order_by(_c.expires_at))
+    return _rows.all(
+        session, _rows.select(_c.state == "PENDING", _c.expires_at <= now).order_by(_c.expires_at)
+    )
 
 
 def next_deadline(session: Session) -> int | None:
     """Returns the earliest expiry (ms) of a PENDING revision, or None."""
     statement = select(func.min(_c.expires_at)).where(_c.state == "PENDING", _c.expires_at.is_not(None))
-    return session.execute(statement).scalar_one()
+    earliest: int | None = session.execute(statement).scalar_one()
+    return earliest
 
 
 def between(session: Session, start: int, end: int, states: tuple[str, ...]) -> list[StoredProposal]:

@@ -110,7 +110,8 @@ def overdue(session: Session, now: int) -> list[OwnQuery]:
 def next_deadline(session: Session) -> int | None:
     """Returns the earliest deadline (ms) of a pending query of ours, or None."""
     statement = select(func.min(_own.c.deadline)).where(_own.c.state == PENDING)
-    return session.execute(statement).scalar_one()
+    earliest: int | None = session.execute(statement).scalar_one()
+    return earliest
 
 
 # --- peers' queries ---

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from agentnet_desktop.store.connect import connect, fault, raw_connection
 from agentnet_desktop.store.errors import DatabaseClosed, ReadCancelled
-from agentnet_desktop.store.job_queue import Queued, resolve_all
+from agentnet_desktop.store.job_queue import Outcome, Queued, resolve_all
 from agentnet_desktop.store.opening import is_immutable, told
 
 T = TypeVar("T")
@@ -120,19 +120,17 @@ class Reader:
             if queued.future.cancelled():
                 return
             self._running = queued
-        try:
-            with connection.begin(), Session(bind=connection, join_transaction_mode="rollback_only") as session:
-                queued.result = queued.job(session)
-        except Exception as error:
-            queued.error = self._told(error)
-        finally:
-            with self._lock:
-                self._running = None
-                self._stop = False
+        with (
+            Outcome(queued, self._told),
+            connection.begin(),
+            Session(bind=connection, join_transaction_mode="rollback_only") as session,
+        ):
+            queued.result = queued.job(session)
+        with self._lock:
+            self._running = None
+            self._stop = False
 
     def _told(self, error: Exception) -> BaseException:
         if isinstance(error, SQLAlchemyError | sqlcipher3.DatabaseError):
             return ReadCancelled(self._path) if self._stop else fault(self._path, error) or error
         return error
-
-

@@ -10,7 +10,18 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Delete, Select, Table, Update, delete, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Delete,
+    Select,
+    Table,
+    Update,
+    delete,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.store.models import Base
@@ -84,7 +95,9 @@ class Records(Generic[R]):
         row = session.execute(self.select(*where)).first()
         return None if row is None else self._kind(*row)
 
-    def all(self, session: Session, statement: Select[Any], parameters: Mapping[str, Any] | None = None) -> list[R]:
+    def all(
+        self, session: Session, statement: Select[Any], parameters: Mapping[str, Any] | None = None
+    ) -> list[R]:
         """Returns the records of a statement made by `select`."""
         return [self._kind(*row) for row in session.execute(statement, parameters)]
 

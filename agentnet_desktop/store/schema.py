@@ -15,6 +15,10 @@ from agentnet_desktop.store.models import Base
 HEAD = "0001"
 REVISIONS = ("0001",)  # oldest first; the last is HEAD
 VERSION_TABLE = "alembic_version"
+_CREATE_VERSION = (
+    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+    "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+)
 
 # Naming the module keeps the log's tables in the metadata even if nothing else has loaded them.
 LOG_TABLES = (log_models.LogEntryModel.__tablename__, log_models.LogContentModel.__tablename__)
@@ -24,11 +28,8 @@ def create(connection: Connection) -> None:
     """Makes all tables and stamps the version, inside the transaction of `connection`."""
     Base.metadata.create_all(connection, checkfirst=False)
     connection.exec_driver_sql(CREATE_TEXT)
-    connection.exec_driver_sql(
-        f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, "
-        f"CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num))"
-    )
-    connection.exec_driver_sql(f"INSERT INTO {VERSION_TABLE} VALUES (?)", (HEAD,))
+    connection.exec_driver_sql(_CREATE_VERSION)
+    connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
 
 
 def version(connection: Connection) -> str | None:
@@ -41,5 +42,5 @@ def version(connection: Connection) -> str | None:
         return None
     if VERSION_TABLE not in names:
         return ""
-    row = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").first()
+    row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
     return "" if row is None else str(row[0])

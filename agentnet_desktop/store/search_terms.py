@@ -6,6 +6,7 @@ words here, so that the database and the language agree on what matches.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import Any
 OPEN_STATES = ("QUEUED", "IN_FLIGHT", "ROUTED")
 FAILED_STATES = ("FAILED", "EXPIRED", "REFUSED")
 _MOST_TEXT = 20_000  # characters of one entry that can be searched
+_LONGEST_WORD = 64  # characters; what is longer is an encoding, not a word
+_NO_ID = re.compile(r"[^A-Za-z0-9._:-]")
 
 
 class TermField(StrEnum):
@@ -48,6 +51,16 @@ class Term:
     time: int = 0
 
 
+def token(value: str) -> str:
+    """Returns an id, a type or a state as the full text holds it: one word, in lower case; `-` for an empty one."""
+    return _NO_ID.sub("_", value).lower() or "-"
+
+
+def is_unverified(direction: str, peer: str, verified: str) -> bool:
+    """Tells whether an entry came from a peer without a signature that verified."""
+    return direction == "in" and peer.lower() not in ("", "system") and verified != "good"
+
+
 def words(text: str) -> list[str]:
     """Cuts text into the words that are searched: case, accents and width do not count.
 
@@ -66,7 +79,7 @@ def words(text: str) -> list[str]:
             found.append(char)
     if current:
         found.append("".join(current))
-    return found
+    return [word[:_LONGEST_WORD] for word in found]
 
 
 def _folded(text: str) -> str:

@@ -212,7 +212,7 @@ def wipe_due(session: Session, now: int, state: str) -> list[int]:
 
 def wipe_peer(session: Session, peer: str, state: str, peer_key: bytes | None = None) -> int:
     """Wipes all sessions with a peer, or those under one identity key of it; returns how many had keys."""
-    where = [_c.peer == peer, (_c.keys.is_not(None)) | (_c.ephemeral.is_not(None))]
+    where = [_c.peer == peer, (_c["keys"].is_not(None)) | (_c.ephemeral.is_not(None))]
     if peer_key is not None:
         where.append(_c.peer_key == peer_key)
     rows = list(session.execute(select(_c.row_id).where(*where)).scalars())

@@ -37,4 +37,4 @@ def remove(session: Session, name: str) -> None:
 
 def every(session: Session) -> dict[str, Any]:
     """Returns all settings by name."""
-    return {name: value for name, value in session.execute(select(_table.c.name, _table.c.value))}
+    return {row.name: row.value for row in session.execute(select(_table.c.name, _table.c.value))}

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from agentnet_desktop.store import log_index
 from agentnet_desktop.store.connect import fault, raw_connection
 from agentnet_desktop.store.errors import DatabaseClosed, StoreError
-from agentnet_desktop.store.job_queue import Queued, resolve_all
+from agentnet_desktop.store.job_queue import Outcome, Queued, resolve_all
 
 T = TypeVar("T")
 GROUP = 256
@@ -118,25 +118,22 @@ class Writer:
         connection.exec_driver_sql("SAVEPOINT job")
         # The transaction is the group's: a job's session must neither commit nor close it.
         session = Session(bind=connection, join_transaction_mode="rollback_only", expire_on_commit=False)
-        try:
+        with Outcome(queued, lambda error: fault(self._path, error) or error):
             queued.result = queued.job(session)
             session.flush()
-        except Exception as error:
-            self._undo(connection, error)
-            queued.error = fault(self._path, error) or error
-        else:
-            connection.exec_driver_sql("RELEASE job")
+        if queued.error is None:
             texts.update(session.info.get(log_index.PENDING_ROWS, {}))
-        finally:
-            session.expunge_all()
-            session.close()
+        else:
+            self._undo(connection, queued.error)
+        connection.exec_driver_sql("RELEASE job")
+        session.expunge_all()
+        session.close()
 
-    def _undo(self, connection: Connection, error: Exception) -> None:
+    def _undo(self, connection: Connection, error: BaseException) -> None:
         """Undoes one job; raises when SQLite has given up the whole transaction, as on a full disk."""
         if not raw_connection(connection).in_transaction:
-            raise fault(self._path, error) or StoreError(self._path) from error
+            raise error if isinstance(error, StoreError) else StoreError(self._path)
         connection.exec_driver_sql("ROLLBACK TO job")
-        connection.exec_driver_sql("RELEASE job")
 
     def _checkpoint(self, connection: Connection) -> None:
         """Empties the write-ahead log into the file; a reader or a full disk may prevent it, which loses nothing."""

@@ -1,0 +1,190 @@
+"""The log's records, and what the hash of an entry covers. Data only, without a database.
+
+Shared by the store and by what checks an exported file on another machine. Implements the entry's body of
+docs/protocol.md, *Audit log*.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from agentnet_desktop.crypto import chain
+from agentnet_desktop.protocol.canonical import jcs
+
+SALT_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """What happened, before it has a place in the chain. See `events.LogRow` for the fields' meaning."""
+
+    time: int
+    direction: str  # "in", "out" or "local"
+    message_type: str
+    state: str
+    summary: str
+    peer: str = ""
+    conversation_id: str = ""
+    message_id: str = ""
+    encrypted: bool = False
+    verified: str = "none"  # "good", "bad" or "none"
+    sent_time: int | None = None
+    wire: bytes | None = None  # the envelope's bytes as they crossed, or will cross, the connection
+    wire_format: str = ""
+    plaintext: bytes | None = None  # byte-exact as committed and signed, unpadded: JCS with a `data` member
+    content: Mapping[str, Any] | None = None  # parsed; not stored where the plaintext holds it
+    security: Mapping[str, Any] = field(default_factory=dict)  # findings: keys, nonce, sizes, drops
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One stored entry without its bytes."""
+
+    seq: int
+    time: int
+    direction: str
+    peer: str
+    conversation_id: str
+    message_id: str
+    message_type: str
+    encrypted: int
+    verified: str
+    first_state: str
+    sent_time: int | None
+    size: int
+    wire_format: str
+    wire_hash: bytes | None
+    plaintext_hash: bytes | None
+    details_hash: bytes
+    previous_hash: bytes
+    entry_hash: bytes
+    state: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogContent:
+    """The bytes of one entry, as stored."""
+
+    seq: int
+    wire: bytes | None
+    plaintext: bytes | None
+    details: bytes  # JSON object: summary, content (unless the plaintext holds it), security
+    salt: bytes  # 16 bytes
+
+    @property
+    def parsed(self) -> Details:
+        """The details, with the content taken from the plaintext where that holds it."""
+        details = msgspec.json.decode(self.details)
+        content = details.get("content")
+        if content is None and self.plaintext is not None:
+            content = plaintext_data(self.plaintext)
+        return Details(details.get("summary", ""), content, details.get("security", {}))
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What an entry's details say."""
+
+    summary: str
+    content: Mapping[str, Any] | None
+    security: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step in a delivery history."""
+
+    seq: int
+    time: int
+    state: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A mark that a person put on an entry."""
+
+    seq: int
+    time: int
+    colour: str = ""
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A statement that entry `seq` has `entry_hash`, made where a changed database cannot reach it."""
+
+    seq: int
+    entry_hash: bytes
+    kind: str  # "SIGNED" (our identity key), "PEER" (a receipt of ours that a peer holds), "KEYRING"
+    holder: str  # the peer's agentId; "" for our own
+    time: int
+    signature: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityEvent:
+    """A security event in plain words; `seq` is its entry in the log."""
+
+    seq: int
+    time: int
+    peer: str
+    kind: str
+    message: str
+    seen_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The chain's end: the last entry's place and hash; (0, GENESIS) of an empty log."""
+
+    seq: int
+    entry_hash: bytes
+
+
+def hashed_body(entry: LogEntry) -> dict[str, Any]:
+    """Returns what an entry's hash covers, in JSON form; hashes in hex. `chain.entry_hash` takes its JCS."""
+    return {
+        "seq": entry.seq,
+        "time": entry.time,
+        "direction": entry.direction,
+        "peer": entry.peer,
+        "conversationId": entry.conversation_id,
+        "messageId": entry.message_id,
+        "messageType": entry.message_type,
+        "encrypted": bool(entry.encrypted),
+        "verified": entry.verified,
+        "state": entry.first_state,
+        "sentTime": entry.sent_time,
+        "size": entry.size,
+        "wireFormat": entry.wire_format,
+        "wireHash": None if entry.wire_hash is None else entry.wire_hash.hex(),
+        "plaintextHash": None if entry.plaintext_hash is None else entry.plaintext_hash.hex(),
+        "detailsHash": entry.details_hash.hex(),
+    }
+
+
+def plaintext_data(plaintext: bytes) -> Mapping[str, Any] | None:
+    """Returns the content that a signed plaintext holds, or None where it is not one."""
+    try:
+        value = msgspec.json.decode(plaintext)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    data = value.get("data") if isinstance(value, dict) else None
+    return data if isinstance(data, dict) else None
+
+
+def entry_hash(entry: LogEntry) -> bytes:
+    """Returns the hash that an entry's fields and the hash before it give, 32 bytes."""
+    return chain.entry_hash(entry.previous_hash, jcs(hashed_body(entry)))
+
+
+def details_hash(salt: bytes, details: bytes) -> bytes:
+    """Returns SHA-256 of an entry's details under their 16-byte salt."""
+    return hashlib.sha256(salt + details).digest()
