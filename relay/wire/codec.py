@@ -11,18 +11,16 @@ This module does not judge what a message means, and does no I/O.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from relay.wire import control, schema, strict
+from relay.wire import control, fast, schema, strict
 from relay.wire.envelope import (
     MAX_INTEGER,
     Envelope,
     MessageType,
-    Priority,
     b64decode,
     b64encode,
     check_id,
@@ -48,8 +46,7 @@ class Format(StrEnum):
         return f"agentnet.v1+{self.value}"
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True):
     """One envelope as it came.
 
     Attributes:
@@ -63,8 +60,7 @@ class Decoded:
     dropped: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Routed:
+class Routed(msgspec.Struct, frozen=True):
     """What a relay needs of an envelope, and its bytes untouched.
 
     Attributes:
@@ -100,8 +96,12 @@ def decode(
         For each envelope, in order, the envelope or what is wrong with it; one WireError when the frame as a
         whole cannot be read.
     """
-    data = frame.encode("utf-8", "surrogatepass") if isinstance(frame, str) else bytes(frame)
-    return _each(data, fmt, lambda raw: _decode_one(raw, fmt, max_message_bytes))
+    if isinstance(frame, bytes) and frame[:1] in _ALONE:
+        read = fast.read_json if fmt is Format.JSON else fast.read_msgpack
+        found = read(frame, max_message_bytes)
+        if found is not None:
+            return [_decoded(found, frame)]
+    return _each(frame, fmt, max_message_bytes, _decoded, _decode_slowly)
 
 
 def decode_routing(
@@ -111,20 +111,12 @@ def decode_routing(
 
     Args and Returns: as `decode`.
     """
-    return [
-        found
-        if isinstance(found, WireError)
-        else Routed(
-            found.envelope.message_id,
-            found.envelope.conversation_id,
-            found.envelope.sender_id,
-            found.envelope.recipient_id,
-            found.envelope.message_type,
-            found.raw,
-            len(found.raw),
-        )
-        for found in decode(frame, fmt, max_message_bytes=max_message_bytes)
-    ]
+    if isinstance(frame, bytes) and frame[:1] in _ALONE:
+        read = fast.read_json if fmt is Format.JSON else fast.read_msgpack
+        found = read(frame, max_message_bytes)
+        if found is not None:
+            return [_routed(found, frame)]
+    return _each(frame, fmt, max_message_bytes, _routed, _route_slowly)
 
 
 def encode(envelope: Envelope, fmt: Format) -> bytes:
@@ -184,8 +176,10 @@ def transcode(raw: bytes, source: Format, target: Format) -> bytes:
     """
     if source is target:
         return raw
-    found = _decode_one(raw, source, MAX_INTEGER)
-    return encode(found.envelope, target)
+    read = fast.read_json if source is Format.JSON else fast.read_msgpack
+    found = read(raw, MAX_INTEGER)
+    envelope = _decode_slowly(raw, source, MAX_INTEGER).envelope if found is None else fast.to_envelope(found)
+    return encode(envelope, target)
 
 
 # ------------------------------------------------------------------------------------------- elements
@@ -193,51 +187,118 @@ def transcode(raw: bytes, source: Format, target: Format) -> bytes:
 _T = TypeVar("_T")
 
 
-def _each(data: bytes, fmt: Format, read: Callable[[bytes], _T]) -> list[_T | WireError]:
-    """Split a frame, and read each element alone."""
+def _each(
+    frame: bytes | str,
+    fmt: Format,
+    limit: int,
+    quick: Callable[[fast.Found, bytes], _T],
+    slow: Callable[[bytes, Format, int], _T],
+) -> list[_T | WireError]:
+    """Split a frame and read each element alone: quickly where that can be, else slowly."""
+    data = frame if isinstance(frame, bytes) else frame.encode("utf-8", "surrogatepass")
     try:
         elements = _split(data, fmt)
     except WireError as error:
         return [error]
-    found: list[_T | WireError] = []
+    read = fast.read_json if fmt is Format.JSON else fast.read_msgpack
+    outcomes: list[_T | WireError] = []
     for raw in elements:
+        found = read(raw, limit)
+        if found is not None:
+            outcomes.append(quick(found, raw))
+            continue
         try:
-            found.append(read(raw))
+            outcomes.append(slow(raw, fmt, limit))
         except WireError as error:
-            found.append(error)
-    return found
+            outcomes.append(error)
+    return outcomes
+
+
+def _routed(found: fast.Found, raw: bytes) -> Routed:
+    return Routed(
+        found.message_id,
+        found.conversation_id,
+        found.sender_id,
+        found.recipient_id,
+        fast.TYPES[type(found)],
+        raw,
+        len(raw),
+    )
+
+
+def _decoded(found: fast.Found, raw: bytes) -> Decoded:
+    return Decoded(fast.to_envelope(found), raw)
+
+
+def _route_slowly(raw: bytes, fmt: Format, limit: int) -> Routed:
+    envelope = _decode_slowly(raw, fmt, limit).envelope
+    return Routed(
+        envelope.message_id,
+        envelope.conversation_id,
+        envelope.sender_id,
+        envelope.recipient_id,
+        envelope.message_type,
+        raw,
+        len(raw),
+    )
 
 
 def _split(data: bytes, fmt: Format) -> list[bytes]:
-    batch = data.lstrip(_SPACE)[:1] == b"[" if fmt is Format.JSON else _is_msgpack_array(data)
-    if not batch:
+    """The elements of a batch, or the one envelope of the frame."""
+    if fmt is Format.JSON:
+        if data[:1] == b"{" or data.lstrip(_SPACE)[:1] != b"[":
+            return [data]
+        elements = _split_json(data)
+    elif not _is_msgpack_array(data):
         return [data]
-    decoder = _JSON_ELEMENTS if fmt is Format.JSON else _MSGPACK_ELEMENTS
-    try:
-        elements = decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        raise WireError("frame", "is not JSON" if fmt is Format.JSON else "is not msgpack") from None
+    else:
+        elements = _split_msgpack(data)
     if not 1 <= len(elements) <= MAX_BATCH:
         raise WireError("frame", f"a batch holds 1 to {MAX_BATCH} envelopes", details={"limit": MAX_BATCH})
-    return [bytes(element) for element in elements]
+    return elements
+
+
+def _split_json(data: bytes) -> list[bytes]:
+    try:
+        return [bytes(element) for element in _JSON_ELEMENTS.decode(data)]
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        # NaN or a lone surrogate in one element must not take the others with it.
+        return strict.split_json_array(data)
+
+
+def _split_msgpack(data: bytes) -> list[bytes]:
+    try:
+        return [bytes(element) for element in _MSGPACK_ELEMENTS.decode(data)]
+    except RecursionError:
+        raise WireError("frame", f"is nested over {strict.MAX_DEPTH} deep") from None
+    except (msgspec.DecodeError, UnicodeError):
+        raise WireError("frame", "is not msgpack") from None
 
 
 def _is_msgpack_array(data: bytes) -> bool:
     return data[:1] != b"" and (0x90 <= data[0] <= 0x9F or data[0] in (0xDC, 0xDD))
 
 
-def _decode_one(raw: bytes, fmt: Format, max_message_bytes: int) -> Decoded:
-    value = strict.parse_json(raw) if fmt is Format.JSON else strict.parse_msgpack(raw)
-    if not isinstance(value, dict):
-        raise WireError("envelope", "is not an object")
+def _decode_slowly(raw: bytes, fmt: Format, limit: int) -> Decoded:
     try:
+        value = strict.parse_json(raw) if fmt is Format.JSON else strict.parse_msgpack(raw)
+        if not isinstance(value, dict):
+            raise WireError("envelope", "is not an object")
         envelope = _envelope(value, fmt)
-        _check_size(envelope, raw, fmt, max_message_bytes)
+        _check_size(envelope, raw, fmt, limit)
     except WireError as error:
-        name = value.get("messageId")
-        error.message_id = name if isinstance(name, str) and is_id(name) else None
+        error.message_id = _message_id(raw, fmt)
         raise
     return Decoded(envelope, raw, tuple(name for name in value if name not in _FIELDS))
+
+
+def _message_id(raw: bytes, fmt: Format) -> str | None:
+    """The `messageId` of bytes that are refused, where they hold one that can be told apart."""
+    try:
+        found = (_JSON_NAME if fmt is Format.JSON else _MSGPACK_NAME).decode(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return found.message_id if is_id(found.message_id) else None
 
 
 def _envelope(value: dict[str, Any], fmt: Format) -> Envelope:
@@ -254,7 +315,7 @@ def _envelope(value: dict[str, Any], fmt: Format) -> Envelope:
     check_party(envelope.recipient_id, "recipientId")
     if not 0 <= envelope.timestamp <= MAX_INTEGER:
         raise WireError("timestamp", "is out of range")
-    schema.from_json_form(_Metadata, envelope.metadata, path="metadata")
+    schema.from_json_form(fast.Metadata, envelope.metadata, path="metadata")
     control.check(envelope.message_type, envelope.content)
     return envelope
 
@@ -278,24 +339,20 @@ def _to_json_form(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_size(envelope: Envelope, raw: bytes, fmt: Format, limit: int) -> None:
-    size = len(raw)
-    if fmt is Format.MSGPACK:
-        if size * _JSON_GROWTH <= limit:
-            return
-        size = len(msgspec.json.encode(envelope))
+    size = len(raw) if fmt is Format.JSON else len(msgspec.json.encode(envelope))
     if size > limit:
         raise WireError("envelope", f"is larger than {limit} bytes", details={"limit": limit, "size": size})
 
 
-class _Metadata(msgspec.Struct, rename="camel"):
-    priority: Priority
-    encrypted: bool
-    requires_response: bool
+class _Named(msgspec.Struct, rename="camel"):
+    message_id: str
 
 
 _FIELDS: Final = frozenset(Envelope.__struct_encode_fields__)
+_ALONE: Final = (b"{", b"\x88")
+"""How a frame begins that holds one envelope: an object, or a map of eight."""
 _SPACE: Final = b" \t\r\n"
-_JSON_GROWTH: Final = 6
-"""A byte of msgpack becomes at most six of JSON: a control character as `\\u0000`, or `false` and a comma."""
 _JSON_ELEMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _MSGPACK_ELEMENTS: Final = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_JSON_NAME: Final = msgspec.json.Decoder(_Named)
+_MSGPACK_NAME: Final = msgspec.msgpack.Decoder(_Named)

@@ -19,6 +19,7 @@ from msgspec import Meta
 from relay.wire import schema
 from relay.wire.envelope import (
     MAX_INTEGER,
+    SEALED_ONLY,
     SYSTEM,
     Envelope,
     MessageType,
@@ -175,15 +176,8 @@ BYTES_FIELDS: Final[Mapping[MessageType, frozenset[str]]] = {
 
 _AGENT_ID_FIELDS: Final = ("agent_id",)
 _ID_FIELDS: Final = ("message_id", "session_id", "connection_id")
-_SEALABLE: Final = frozenset(MessageType) - {
-    MessageType.HANDSHAKE,
-    MessageType.ENCRYPTED,
-    MessageType.HEARTBEAT,
-    MessageType.AUTH,
-    MessageType.CONNECTED,
-    MessageType.ACK,
-    MessageType.PRESENCE,
-}
+SEALABLE: Final = SEALED_ONLY | {MessageType.DISCONNECT, MessageType.ERROR}
+"""What `originalType` may be."""
 
 
 def parse(kind: type[T], content: Mapping[str, Any]) -> T:
@@ -204,7 +198,7 @@ def parse(kind: type[T], content: Mapping[str, Any]) -> T:
     match found:
         case AckContent():
             _check_ack(found)
-        case EncryptedContent() if found.original_type not in _SEALABLE:
+        case EncryptedContent() if found.original_type not in SEALABLE:
             raise WireError("content.originalType", "is not a type that travels sealed")
         case PresenceWatch():
             for at, agent_id in enumerate(found.watch):

@@ -23,8 +23,8 @@ SYSTEM: Final = "system"
 MAX_INTEGER: Final = 2**53 - 1
 """Largest magnitude of an integral number: what every language's JSON numbers carry exactly."""
 
-_AGENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,63}", re.ASCII)
-_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
+_AGENT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,63}", re.ASCII)
+ID_FORM: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ULID_RANDOM_BYTES: Final = 10
 _ULID_MAX_TIME: Final = 2**48 - 1
@@ -144,7 +144,12 @@ def is_agent_id(text: str) -> bool:
 
 def is_id(text: str) -> bool:
     """Whether the text fits the form of the other ids: 1 to 64 characters of `[A-Za-z0-9._:-]`."""
-    return _ID.fullmatch(text) is not None
+    return ID_FORM.fullmatch(text) is not None
+
+
+def is_party(text: str) -> bool:
+    """Whether the text may be a sender or recipient: an agent, or the relay."""
+    return text == SYSTEM or is_agent_id(text)
 
 
 def check_agent_id(text: str, field: str) -> None:

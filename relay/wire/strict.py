@@ -23,6 +23,7 @@ from relay.wire.errors import WireError
 MAX_DEPTH: Final = 16
 """Most objects and arrays open at once, the outermost included."""
 
+_SPACES: Final = frozenset(" \t\r\n")
 _FLOAT64: Final = struct.Struct(">d")
 
 
@@ -57,6 +58,39 @@ def parse_json(text: bytes | str, *, path: str = "") -> Any:
         value = _reread(text, path)
     check_value(value, path)
     return value
+
+
+def split_json_array(data: bytes) -> list[bytes]:
+    """The elements of a JSON array, each as its own bytes, unread but for their extent.
+
+    Raises:
+        WireError: Naming "frame", if it is not an array of JSON values and commas.
+    """
+    try:
+        text = data.decode("utf-8")
+        at = _after_space(text, 0) + 1
+        elements: list[bytes] = []
+        while True:
+            begin = _after_space(text, at)
+            _, end = _READER.raw_decode(text, begin)
+            elements.append(text[begin:end].encode())
+            at = _after_space(text, end)
+            if text[at] != ",":
+                break
+            at += 1
+        if text[at] != "]" or _after_space(text, at + 1) != len(text):
+            raise ValueError
+    except RecursionError:
+        raise WireError("frame", f"is nested over {MAX_DEPTH} deep") from None
+    except (ValueError, IndexError):  # not UTF-8, not JSON, or cut off
+        raise WireError("frame", "is not JSON") from None
+    return elements
+
+
+def _after_space(text: str, at: int) -> int:
+    while text[at : at + 1] in _SPACES:
+        at += 1
+    return at
 
 
 def check_value(value: Any, path: str, *, depth: int = 1) -> None:
