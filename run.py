@@ -19,6 +19,7 @@ import ast
 import contextlib
 import ctypes
 import hashlib
+import importlib.util
 import json
 import os
 import platform
@@ -152,9 +153,7 @@ def make_venv() -> None:
             raise Refused(f"{VENV} is in the way and is not a virtual environment: move it away.")
         shutil.rmtree(VENV)
     say(f"Making {VENV} with Python {platform.python_version()} ...")
-    try:
-        import ensurepip  # noqa: F401  Debian ships it apart from Python
-    except ImportError:
+    if importlib.util.find_spec("ensurepip") is None:  # Debian ships it apart from Python
         need_debian_packages(["python3-venv"], "Python's venv module")
     done = subprocess.run([sys.executable, "-m", "venv", VENV], capture_output=True, text=True, check=False)
     if done.returncode:

@@ -1,0 +1,103 @@
+"""Rules of the house that no linter knows: no clock in pure modules, tasks in one place, no nested event loop, size."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted(path for room in ("relay", "agentnet_desktop") for path in (ROOT / room).rglob("*.py"))
+PURE = ("relay/wire/", "relay/connection.py", "agentnet_desktop/protocol/", "agentnet_desktop/crypto/",
+        "agentnet_desktop/audit/filter.py", "agentnet_desktop/transport/connection.py", "agentnet_desktop/transport/backoff.py")  # fmt: skip
+MAY_START_TASKS = {"agentnet_desktop/agent/tasks.py", "relay/server.py"}
+MAX_LINES = 600
+LARGE_WITH_REASON: dict[str, str] = {}  # file -> why it is one idea all the same
+MAX_BODY_LINES = 45
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def calls(path: Path, *names: str) -> Iterator[str]:
+    """Where a method or attribute of one of these names is called."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in names:
+            yield f"{name_of(path)}:{node.lineno} {ast.unparse(node.func)}()"
+
+
+def test_pure_modules_read_no_clock() -> None:
+    pure = [path for path in SOURCES if name_of(path).startswith(PURE)]
+    assert pure
+    assert [found for path in pure for found in calls(path, "now", "utcnow", "today")] == []
+
+
+def test_tasks_are_started_where_they_are_kept() -> None:
+    others = [path for path in SOURCES if name_of(path) not in MAY_START_TASKS]
+    found = [call for path in others for call in calls(path, "create_task", "ensure_future")]
+    # A TaskGroup keeps its tasks and raises what they raise.
+    assert [call for call in found if "group.create_task" not in call] == []
+
+
+def test_the_window_runs_no_nested_event_loop() -> None:
+    window = [
+        path
+        for path in SOURCES
+        if name_of(path).startswith(("agentnet_desktop/ui/", "agentnet_desktop/app.py"))
+    ]
+    assert [found for path in window for found in calls(path, "exec", "exec_", "processEvents")] == []
+
+
+def test_a_file_holds_one_idea() -> None:
+    sizes = {name_of(path): path.read_text(encoding="utf-8").count("\n") for path in SOURCES}
+    assert {
+        name: lines for name, lines in sizes.items() if lines > MAX_LINES and name not in LARGE_WITH_REASON
+    } == {}
+
+
+def test_a_module_says_what_it_is_for() -> None:
+    silent = [
+        name_of(path) for path in SOURCES if tree_of(path).body and not ast.get_docstring(tree_of(path))
+    ]
+    assert silent == []
+
+
+def test_a_function_fits_a_screen() -> None:
+    long = []
+    for path in SOURCES:
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                first = node.body[1 if ast.get_docstring(node) and len(node.body) > 1 else 0]
+                lines = (node.end_lineno or 0) - first.lineno + 1
+                if lines > MAX_BODY_LINES:
+                    long.append(f"{name_of(path)}:{node.lineno} {node.name}: {lines} lines of body")
+    assert long == []
+
+
+def test_no_check_is_switched_off() -> None:
+    # Written in pieces, so that this file does not find itself.
+    words = ["type: " + "ignore", "no" + "qa", "pragma: no " + "cover", "TO" + "DO", "FIX" + "ME"]
+    words += [r"pytest\." + "skip", r"mark\." + "skip", "x" + "fail[(]", r"mark\.x" + "fail"]
+    pattern = re.compile("|".join(words))
+    files = [*SOURCES, ROOT / "run.py", *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
+    found = [
+        f"{name_of(path)}:{number} {line.strip()}"
+        for path in files
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if pattern.search(line)
+    ]
+    assert found == []
+
+
+def test_no_drawer_for_odds_and_ends() -> None:
+    assert [
+        name_of(path) for path in SOURCES if path.stem in {"utils", "util", "helpers", "misc", "common"}
+    ] == []
