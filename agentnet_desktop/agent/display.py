@@ -10,6 +10,11 @@ Implements no section of docs/protocol.md. It does not translate, format times o
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import dataclass
+
+from agentnet_desktop.agent.errors import BadInput
+from agentnet_desktop.crypto.keys import fingerprint
+from agentnet_desktop.protocol.contact_link import BadLink, parse_contact_link
 
 _ELLIPSIS = "…"
 _MAX_COMBINING_RUN = 4  # legitimate scripts stack up to three or four marks on one letter
@@ -95,3 +100,26 @@ def _cut(pieces: list[str], length: int, limit: int) -> str:
     while pieces and length > limit - len(_ELLIPSIS):
         length -= len(pieces.pop())
     return "".join(pieces) + _ELLIPSIS
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFacts:
+    """What a contact link says, for the question that a face asks before it uses one."""
+
+    agent_id: str
+    relay: str
+    fingerprint: str
+    expires_at: int
+
+
+def link_facts(link: str) -> LinkFacts:
+    """Read a contact link without using it.
+
+    Raises:
+        BadInput: it is not one; the message says why.
+    """
+    try:
+        parsed = parse_contact_link(link.strip())
+    except BadLink as error:
+        raise BadInput(str(error)) from None
+    return LinkFacts(parsed.agent_id, parsed.relay, fingerprint(parsed.key), parsed.expires)

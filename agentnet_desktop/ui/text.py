@@ -6,6 +6,7 @@ widget that shows plain text only.
 
 from __future__ import annotations
 
+import time
 import unicodedata
 from datetime import datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -18,6 +19,7 @@ NAME_LIMIT = 64
 TITLE_LIMIT = 160
 SENTENCE_LIMIT = 280
 DESCRIPTION_LIMIT = 4000
+SHORT_DATE = "ddd d MMM"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -64,6 +66,11 @@ def zone(name: str) -> ZoneInfo | None:
         return None
 
 
+def now_ms() -> int:
+    """Give this moment in ms since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
 def at(moment_ms: int, where: tzinfo | None = None) -> datetime:
     """Give the wall-clock time of a moment.
 
@@ -76,10 +83,14 @@ def at(moment_ms: int, where: tzinfo | None = None) -> datetime:
     return utc.astimezone(where)
 
 
+def qdate(moment: datetime) -> QDate:
+    """Give the day of a moment as Qt has it."""
+    return QDate(moment.year, moment.month, moment.day)
+
+
 def long_date(moment: datetime) -> str:
     """Give a date with its weekday, as the person's locale writes it."""
-    date = QDate(moment.year, moment.month, moment.day)
-    return locale().toString(date, QLocale.FormatType.LongFormat)
+    return locale().toString(qdate(moment), QLocale.FormatType.LongFormat)
 
 
 def short_time(moment: datetime) -> str:
