@@ -124,8 +124,11 @@ class ReceiveWindow:
         Raises:
             ValueError: it is something else.
         """
-        next_seq, ahead, missing = stored.decode().split(";")
-        return cls(int(next_seq), _members(ahead), _members(missing))
+        try:
+            next_seq, ahead, missing = stored.decode().split(";")
+            return cls(int(next_seq), _members(ahead), _members(missing))
+        except ValueError as error:
+            raise ValueError("the stored receive window is damaged") from error
 
     def _behind(self, seq: int) -> Late | Duplicate:
         if seq not in self._missing:

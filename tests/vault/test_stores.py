@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import keyring
 import pytest
@@ -65,28 +67,28 @@ def locked() -> Iterator[None]:
 
 def _unlock_again() -> None:
     """Unlock without a prompt, as the login does it: through gnome-keyring's own interface."""
-    from jeepney import DBusAddress, new_method_call
-    from jeepney.io.blocking import open_dbus_connection
+    jeepney = importlib.import_module("jeepney")
+    blocking = importlib.import_module("jeepney.io.blocking")
 
-    address = DBusAddress(
+    address = jeepney.DBusAddress(
         "/org/freedesktop/secrets",
         bus_name="org.freedesktop.secrets",
         interface="org.gnome.keyring.InternalUnsupportedGuiltRiddenInterface",
     )
-    service = DBusAddress(
+    service = jeepney.DBusAddress(
         "/org/freedesktop/secrets",
         bus_name="org.freedesktop.secrets",
         interface="org.freedesktop.Secret.Service",
     )
-    with open_dbus_connection() as bus:
-        opened = bus.send_and_get_reply(new_method_call(service, "OpenSession", "sv", ("plain", ("s", ""))))
+    with blocking.open_dbus_connection() as bus:
+        opened = bus.send_and_get_reply(jeepney.new_method_call(service, "OpenSession", "sv", ("plain", ("s", ""))))
         session = opened.body[1]
         with contextlib.closing(secretstorage.dbus_init()) as other:
             path = secretstorage.get_default_collection(other).collection_path
         password = b"the password of a keyring that holds nothing of worth"
         secret = (session, b"", password, "text/plain")
         reply = bus.send_and_get_reply(
-            new_method_call(address, "UnlockWithMasterPassword", "o(oayays)", (path, secret))
+            jeepney.new_method_call(address, "UnlockWithMasterPassword", "o(oayays)", (path, secret))
         )
         assert not reply.body, reply.body
 
@@ -122,9 +124,14 @@ def backend() -> Iterator[None]:
 
 @pytest.mark.parametrize("configured", [fail.Keyring, null.Keyring])
 def test_no_keyring_is_told_and_the_vault_file_named(configured: type[KeyringBackend], backend: None) -> None:
-    keyring.set_keyring(configured())
+    keyring.set_keyring(made(configured))
     with pytest.raises(NoKeyring, match="--key-store file"):
         KeyringStore("agentnet-test")
+
+
+def made(kind: Any) -> KeyringBackend:
+    backend: KeyringBackend = kind()
+    return backend
 
 
 class PlaintextKeyring(KeyringBackend):
@@ -140,7 +147,7 @@ class PlaintextKeyring(KeyringBackend):
 
 
 def test_a_keyring_that_is_not_known_to_encrypt_is_never_used(backend: None) -> None:
-    keyring.set_keyring(PlaintextKeyring())
+    keyring.set_keyring(made(PlaintextKeyring))
     with pytest.raises(NoKeyring):
         KeyringStore("agentnet-test")
 
@@ -148,13 +155,13 @@ def test_a_keyring_that_is_not_known_to_encrypt_is_never_used(backend: None) -> 
 def test_of_several_keyrings_the_best_trusted_one_is_taken(
     backend: None, secret_service: SecretService
 ) -> None:
-    keyring.set_keyring(chainer.ChainerBackend())
+    keyring.set_keyring(made(chainer.ChainerBackend))
     assert KeyringStore("agentnet-test").name == "keyring.backends.SecretService.Keyring"
 
 
 def test_of_several_keyrings_none_trusted_is_none(backend: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agentnet_desktop.vault.stores.get_all_keyring", lambda: [PlaintextKeyring()])
-    keyring.set_keyring(chainer.ChainerBackend())
+    monkeypatch.setattr("agentnet_desktop.vault.stores.get_all_keyring", lambda: [made(PlaintextKeyring)])
+    keyring.set_keyring(made(chainer.ChainerBackend))
     with pytest.raises(NoKeyring):
         KeyringStore("agentnet-test")
 
@@ -164,9 +171,7 @@ class BrokenKeyring(KeyringBackend):
 
     priority = 1
 
-    def __init__(self, outcome: Exception | str) -> None:
-        super().__init__()
-        self.outcome = outcome
+    outcome: Exception | str = ""
 
     def get_password(self, service: str, username: str) -> str | None:
         if isinstance(self.outcome, Exception):
@@ -175,6 +180,13 @@ class BrokenKeyring(KeyringBackend):
 
     def set_password(self, service: str, username: str, password: str) -> None:
         self.get_password(service, username)
+
+
+def broken(outcome: Exception | str) -> KeyringBackend:
+    backend = made(BrokenKeyring)
+    assert isinstance(backend, BrokenKeyring)
+    backend.outcome = outcome
+    return backend
 
 
 @pytest.mark.parametrize(
@@ -190,12 +202,12 @@ def test_what_goes_wrong_in_a_keyring_is_put_into_words(
     outcome: Exception | str, told: type[Exception]
 ) -> None:
     with pytest.raises(told):
-        KeyringStore("s", backend=BrokenKeyring(outcome)).get("k")
+        KeyringStore("s", backend=broken(outcome)).get("k")
 
 
 def test_a_keyring_that_refuses_to_write_is_told() -> None:
     with pytest.raises(KeyringFailed):
-        KeyringStore("s", backend=BrokenKeyring(KeyringError("x"))).set("k", b"v")
+        KeyringStore("s", backend=broken(KeyringError("x"))).set("k", b"v")
 
 
 # ------------------------------------------------------------------------------- the vault file
@@ -234,11 +246,12 @@ def test_a_vault_file_is_for_its_owner_only(file_store: FileStore) -> None:
 )
 def test_a_damaged_vault_file_is_told_and_left_alone(file_store: FileStore, content: bytes) -> None:
     file_store._path.write_bytes(content)
-    for use in (
+    uses: tuple[Callable[[], object], ...] = (
         lambda: file_store.get("k"),
         lambda: file_store.set("k", b"v"),
         lambda: file_store.delete("k"),
-    ):
+    )
+    for use in uses:
         with pytest.raises(VaultCorrupt):
             use()
     assert file_store._path.read_bytes() == content

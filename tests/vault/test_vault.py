@@ -413,10 +413,11 @@ def test_no_secret_shows_in_repr_logs_or_errors(
     vault = create(memory_store)
     vault.set_token("oidc", "refresh-me")
     shown = [repr(vault), str(vault), repr(vault.identity)]
-    for attempt in (
+    attempts: tuple[Callable[[], object], ...] = (
         lambda: Vault.open(memory_store, passphrase="battery"),
         lambda: create(memory_store, "staple"),
-    ):
+    )
+    for attempt in attempts:
         with pytest.raises(VaultError) as caught:
             attempt()
         shown += [str(caught.value), repr(caught.value), repr(caught.value.__cause__)]
