@@ -147,15 +147,16 @@ def check(path: Path, key: bytes) -> list[str]:
         StoreError: the file does not open at all.
     """
     engine = connect(path, key, mode="ro", immutable=is_immutable(path))
+    found: list[str] = []
     try:
-        with told(path), engine.begin() as connection:
-            pages = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA cipher_integrity_check")]
-            try:
-                found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA quick_check(20)")]
-            except DBAPIError as error:
-                if not isinstance(fault(path, error), Corrupt | WrongKey):
-                    raise
-                found = ["pages of the database are damaged"]
-            return pages + [line for line in found if line != "ok"]
+        with told(path), engine.connect() as connection:
+            for pragma in ("PRAGMA cipher_integrity_check", "PRAGMA quick_check(20)"):
+                try:
+                    found.extend(str(row[0]) for row in connection.exec_driver_sql(pragma))
+                except DBAPIError as error:
+                    if not isinstance(fault(path, error), Corrupt):
+                        raise
+                    found.append("pages of the database are damaged")
     finally:
         engine.dispose()
+    return [line for line in found if line != "ok"]
