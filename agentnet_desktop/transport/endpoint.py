@@ -28,13 +28,15 @@ class Endpoint:
     """A relay's address, taken apart.
 
     Attributes:
-        url: the whole endpoint, `wss://HOST[:PORT]/agent-network/v1/connect`.
+        url: the whole endpoint, `wss://HOST:PORT/agent-network/v1/connect`.
+        base: the same without the endpoint's own path; the form that links name.
         origin: scheme, host and port, lower case, port always written; the `aud` of tokens.
         secure: True for `wss`.
         loopback: True when the host is this machine by its spelling.
     """
 
     url: str
+    base: str
     origin: str
     secure: bool
     loopback: bool
@@ -78,12 +80,10 @@ def parse_endpoint(address: str, *, insecure: bool = False) -> Endpoint:
     if parts.username or parts.password or parts.query or parts.fragment:
         raise BadEndpoint(f"The relay's address may hold no user name, query or fragment: {address!r}.")
     shown = f"[{host}]" if ":" in host else host
-    path = parts.path.rstrip("/")
-    if not path.endswith(PATH):
-        path += PATH
-    authority = shown if port is None else f"{shown}:{port}"
+    prefix = parts.path.rstrip("/").removesuffix(PATH)
     origin = f"{scheme}://{shown}:{_DEFAULT_PORTS[scheme] if port is None else port}"
-    endpoint = Endpoint(f"{scheme}://{authority}{path}", origin, scheme == "wss", _is_loopback(host))
+    base = origin + prefix
+    endpoint = Endpoint(base + PATH, base, origin, scheme == "wss", _is_loopback(host))
     if endpoint.exposed and not insecure:
         raise InsecureEndpoint(
             f"{address} is not encrypted, and {host} is another machine: use wss://, or allow it with --insecure."

@@ -10,23 +10,28 @@ PATH = "/agent-network/v1/connect"
 @pytest.mark.parametrize(
     ("address", "url", "origin"),
     [
-        ("wss://Relay.Example.org", f"wss://relay.example.org{PATH}", "wss://relay.example.org:443"),
+        ("wss://Relay.Example.org", f"wss://relay.example.org:443{PATH}", "wss://relay.example.org:443"),
         (
             "wss://relay.example.org:9443/",
             f"wss://relay.example.org:9443{PATH}",
             "wss://relay.example.org:9443",
         ),
-        (f"wss://relay.example.org{PATH}", f"wss://relay.example.org{PATH}", "wss://relay.example.org:443"),
-        ("wss://host/relay", f"wss://host/relay{PATH}", "wss://host:443"),
-        ("https://host", f"wss://host{PATH}", "wss://host:443"),
+        (
+            f"wss://relay.example.org{PATH}",
+            f"wss://relay.example.org:443{PATH}",
+            "wss://relay.example.org:443",
+        ),
+        ("wss://host/relay", f"wss://host:443/relay{PATH}", "wss://host:443"),
+        ("https://host", f"wss://host:443{PATH}", "wss://host:443"),
         ("ws://127.0.0.1:8765", f"ws://127.0.0.1:8765{PATH}", "ws://127.0.0.1:8765"),
-        ("http://localhost", f"ws://localhost{PATH}", "ws://localhost:80"),
+        ("http://localhost", f"ws://localhost:80{PATH}", "ws://localhost:80"),
         ("ws://[::1]:8765", f"ws://[::1]:8765{PATH}", "ws://[::1]:8765"),
     ],
 )
 def test_a_base_address_or_a_whole_endpoint_gives_url_and_origin(address: str, url: str, origin: str) -> None:
     endpoint = parse_endpoint(address)
     assert (endpoint.url, endpoint.origin) == (url, origin)
+    assert endpoint.base + PATH == endpoint.url
     assert not endpoint.exposed
 
 

@@ -1,0 +1,244 @@
+"""The composition root: builds vault, database, client and agent of one profile, and wires them in one place.
+
+Implements no protocol of its own. It makes a profile (`create_profile`), opens it for work (`open_profile`, which
+makes this process the profile's one holder) or for looking (`open_reader`). It decides nothing that an agent decides,
+and knows no Qt: the window and the command line both begin here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from agentnet_desktop.agent.agent import Agent
+from agentnet_desktop.agent.ports import Client, OnFrame, OnSent, OnState
+from agentnet_desktop.agent.tasks import Tasks
+from agentnet_desktop.control import ControlServer
+from agentnet_desktop.new_profile import (
+    INVITE,
+    BadProfileInput,
+    Clock,
+    ProfileInfo,
+    Random,
+    create_profile,
+    secret_store,
+    system_clock,
+)
+from agentnet_desktop.profile import (
+    ProfileError,
+    ProfileInUse,
+    ProfileLock,
+    ProfilePaths,
+    ProfileSettings,
+    default_profile,
+    read_settings,
+    write_settings,
+)
+from agentnet_desktop.store.engine import Database
+from agentnet_desktop.transport.client import RelayClient
+from agentnet_desktop.transport.endpoint import parse_endpoint
+from agentnet_desktop.transport.tokens import FileTokens, LocalTokens, TokenSource
+from agentnet_desktop.vault.vault import Vault
+
+__all__ = [
+    "BadProfileInput",
+    "Holder",
+    "ProfileError",
+    "ProfileInUse",
+    "ProfileInfo",
+    "ProfilePaths",
+    "create_profile",
+    "default_profile",
+    "open_profile",
+    "open_reader",
+    "open_vault",
+    "system_clock",
+]
+
+Passphrase = str | Callable[[], str] | None
+
+
+def open_vault(paths: ProfilePaths, settings: ProfileSettings, passphrase: Passphrase) -> Vault:
+    """Unlocks a profile's vault. Blocks.
+
+    Args:
+        paths: the profile.
+        settings: its settings.
+        passphrase: the words, or who is asked for them; asked only when the vault has a passphrase.
+
+    Raises:
+        VaultError: it stays locked; the text says why.
+    """
+    store = secret_store(paths, settings)
+    words: str | None = None
+    same_store = not settings.backend or store.name == settings.backend
+    if same_store and Vault.needs_passphrase(store):
+        words = passphrase() if callable(passphrase) else passphrase
+    return Vault.open(store, passphrase=words, expected_backend=settings.backend or None)
+
+
+class Holder:
+    """An open profile: vault, database and agent, wired. Made by `open_profile` or `open_reader`."""
+
+    def __init__(
+        self,
+        paths: ProfilePaths,
+        settings: ProfileSettings,
+        vault: Vault,
+        database: Database,
+        lock: ProfileLock | None,
+        *,
+        invite: str | None,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        """Wires the agent; touches no network."""
+        self.paths = paths
+        self.settings = settings
+        self.vault = vault
+        self.database = database
+        self._lock = lock
+        self._invite = invite
+        self._clock = clock
+        self._random = random
+        self._tasks = Tasks()
+        self._enrolment: asyncio.Task[None] | None = None
+        self._control: ControlServer | None = None
+        self._started = False
+        self.endpoint = parse_endpoint(settings.relay, insecure=settings.insecure)
+        self.agent = Agent(
+            agent_id=settings.agent_id,
+            identity=vault.identity,
+            db=database,
+            client_factory=self._client,
+            relay_url=self.endpoint.base,
+            clock=clock,
+            random=random,
+            keyring_backend=vault.backend,
+        )
+
+    def _client(self, *, on_frame: OnFrame, on_state: OnState, on_sent: OnSent) -> Client:
+        return RelayClient(
+            endpoint=self.settings.relay,
+            agent_id=self.settings.agent_id,
+            tokens=self._tokens(),
+            clock=self._clock,
+            random=self._random,
+            on_frame=on_frame,
+            on_state=on_state,
+            on_sent=on_sent,
+            tls_pin=self.settings.tls_pin or None,
+            insecure=self.settings.insecure,
+        )
+
+    def _tokens(self) -> TokenSource:
+        told = None if self.settings.enrolled else self._enrolled
+        if self.settings.token_file:
+            return FileTokens(Path(self.settings.token_file), on_enrolled=told)
+        return LocalTokens(
+            self.vault.identity,
+            agent_id=self.settings.agent_id,
+            audience=self.endpoint.origin,
+            random=self._random,
+            enrolled=self.settings.enrolled,
+            invite=self._invite,
+            on_enrolled=told,
+        )
+
+    def _enrolled(self) -> None:
+        """The relay knows this agent now: remember that, and forget the invite."""
+        self.settings = replace(self.settings, enrolled=True)
+        self._enrolment = self._tasks.start(asyncio.to_thread(self._keep_enrolment), name="keep enrolment")
+
+    def _keep_enrolment(self) -> None:
+        write_settings(self.paths, self.settings)
+        self.vault.set_token(INVITE, None)
+
+    async def start(self) -> None:
+        """Starts the agent, and the local socket through which other processes ask it."""
+        self._started = True
+        await self.agent.start()
+        if self._lock is not None:
+            self._control = ControlServer(self.agent, self.paths.socket)
+            await self._control.start()
+
+    async def close(self) -> None:
+        """Stops the agent in order, closes the database, wipes the keys, frees the profile. Safe to call twice."""
+        if self._control is not None:
+            await self._control.stop()
+            self._control = None
+        if self._started:
+            self._started = False
+            await self.agent.stop()
+        if self._enrolment is not None:
+            await asyncio.wait([self._enrolment])
+        await self.database.close()
+        self.vault.lock()
+        if self._lock is not None:
+            self._lock.release()
+
+
+async def open_profile(
+    root: Path,
+    *,
+    passphrase: Passphrase = None,
+    clock: Clock = system_clock,
+    random: Random = os.urandom,
+) -> Holder:
+    """Opens a profile for work, as its one holder. The agent is wired but not started: see `Holder.start`.
+
+    Args:
+        root: the profile's folder.
+        passphrase: the words, or who is asked for them (in a thread) when they are needed.
+        clock: ms since the Unix epoch.
+        random: gives that many random bytes.
+
+    Raises:
+        ProfileInUse: another process holds it; names its pid.
+        ProfileError, VaultError, StoreError: it cannot be opened; one sentence for a person.
+    """
+    return await _open(ProfilePaths(root), passphrase, clock, random, hold=True)
+
+
+async def open_reader(
+    root: Path,
+    *,
+    passphrase: Passphrase = None,
+    clock: Clock = system_clock,
+    random: Random = os.urandom,
+) -> Holder:
+    """Opens a profile for looking only, beside a holder or without one: the database is read-only.
+
+    The agent of the result answers what only reads, and must not be started.
+
+    Raises:
+        ProfileError, VaultError, StoreError: as `open_profile`, but never ProfileInUse.
+    """
+    return await _open(ProfilePaths(root), passphrase, clock, random, hold=False)
+
+
+async def _open(
+    paths: ProfilePaths, passphrase: Passphrase, clock: Clock, random: Random, *, hold: bool
+) -> Holder:
+    def unlock() -> tuple[ProfileSettings, ProfileLock | None, Vault, Database, str | None]:
+        settings = read_settings(paths)
+        lock = ProfileLock(paths) if hold else None
+        vault: Vault | None = None
+        try:
+            vault = open_vault(paths, settings, passphrase)
+            invite = None if settings.enrolled else vault.get_token(INVITE)
+            key = vault.database_key
+            database = Database.open(paths.database, key, now_ms=clock, read_only=not hold)
+            return settings, lock, vault, database, invite
+        except BaseException:
+            if vault is not None:
+                vault.lock()
+            if lock is not None:
+                lock.release()
+            raise
+
+    settings, lock, vault, database, invite = await asyncio.to_thread(unlock)
+    return Holder(paths, settings, vault, database, lock, invite=invite, clock=clock, random=random)
