@@ -72,7 +72,8 @@ class ServeFailure(Exception):
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="agentnet-relay", description="A relay that passes sealed messages between agents and keeps none."
+        prog="agentnet-relay",
+        description="A relay that passes sealed messages between agents and keeps none.",
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -91,7 +92,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(commands: Any, name: str, run: Any, words: str) -> argparse.ArgumentParser:
-    made: argparse.ArgumentParser = commands.add_parser(name, help=words, description=words.capitalize() + ".")
+    made: argparse.ArgumentParser = commands.add_parser(
+        name, help=words, description=words.capitalize() + "."
+    )
     made.set_defaults(run=run)
     made.add_argument("--data-dir", metavar="DIR", help="the relay's data (default: the platform's place)")
     made.add_argument("--config", metavar="FILE", help="relay.toml (default: the one in the data folder)")
@@ -155,7 +158,11 @@ def _config(chosen: argparse.Namespace) -> Config:
         kind = option_types(TABLES[table] if table else Config)[key]
         option = "--" + target.removeprefix("set:").replace("_", "-").replace(".", "-")
         try:
-            read = value if kind is bool else from_text(option, ",".join(value) if isinstance(value, list) else value, kind)
+            read = (
+                value
+                if kind is bool
+                else from_text(option, ",".join(value) if isinstance(value, list) else value, kind)
+            )
         except ConfigError as problem:
             raise UsageError(str(problem)) from None
         if table:
@@ -209,7 +216,9 @@ def _announce(running: Any, registry: Registry) -> None:
     if running.metrics_port:
         print(f"metrics on http://127.0.0.1:{running.metrics_port}", flush=True)
     if registry.is_new():
-        print(_make_invite(registry, running.config, agent_id="", uses=1, lifetime=_INVITE_LIFETIME), flush=True)
+        print(
+            _make_invite(registry, running.config, agent_id="", uses=1, lifetime=_INVITE_LIFETIME), flush=True
+        )
 
 
 # --- invites --------------------------------------------------------------------------------------------
@@ -234,9 +243,8 @@ def _make_invite(
         address = config.public_url[0] if config.public_url else registry.fact("origin") or fallback
     name = quote(registry.fact("name") or config.name, safe="")
     pin = registry.fact("pin")
-    return (
-        f"agentnet://join?relay={quote(origin(address), safe='')}&name={name}#invite={code}"
-        + (f"&cert={pin}" if pin else "")
+    return f"agentnet://join?relay={quote(origin(address), safe='')}&name={name}#invite={code}" + (
+        f"&cert={pin}" if pin else ""
     )
 
 
@@ -259,10 +267,16 @@ def _invite(chosen: argparse.Namespace) -> int:
         elif chosen.action == "revoke":
             registry.revoke_invite(_code_of(chosen.invite), _now())
         else:
-            print(_make_invite(
-                registry, config, agent_id=chosen.agent_id, uses=int(chosen.uses), lifetime=lifetime,
-                address=chosen.public_url or "",
-            ))
+            print(
+                _make_invite(
+                    registry,
+                    config,
+                    agent_id=chosen.agent_id,
+                    uses=int(chosen.uses),
+                    lifetime=lifetime,
+                    address=chosen.public_url or "",
+                )
+            )
     finally:
         registry.close()
     return 0
@@ -280,8 +294,12 @@ def _list_invites(registry: Registry, *, as_json: bool) -> None:
     now = _now()
     for invite in registry.invites():
         shown = {
-            "invite": invite.handle, "state": invite.state(now), "usesLeft": invite.uses_left,
-            "uses": invite.uses, "agentId": invite.agent_id, "expiresAt": invite.expires_at,
+            "invite": invite.handle,
+            "state": invite.state(now),
+            "usesLeft": invite.uses_left,
+            "uses": invite.uses,
+            "agentId": invite.agent_id,
+            "expiresAt": invite.expires_at,
         }
         if as_json:
             print(msgspec.json.encode(shown).decode())
@@ -321,8 +339,10 @@ def _shown(agent: Agent) -> str:
 def _shown_json(agent: Agent) -> str:
     key = _identity_key(agent)
     shown = {
-        "agentId": agent.agent_id, **({"identityKey": key} if key else {"owner": agent.owner}),
-        "revoked": bool(agent.revoked_at), "createdAt": agent.created_at,
+        "agentId": agent.agent_id,
+        **({"identityKey": key} if key else {"owner": agent.owner}),
+        "revoked": bool(agent.revoked_at),
+        "createdAt": agent.created_at,
     }
     return msgspec.json.encode(shown).decode()
 

@@ -185,7 +185,7 @@ def _from_file(path: str | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             return tomllib.load(file)
     except OSError as problem:
         raise ConfigError(f"Cannot read {path}: {problem.strerror}.") from None
@@ -222,7 +222,9 @@ def from_text(name: str, text: str, kind: Any) -> Any:
     """
     try:
         if kind is bool:
-            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()]
+            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[
+                text.lower()
+            ]
         if kind is int:
             return int(text)
         if kind is float:
@@ -271,7 +273,10 @@ def _check(config: Config) -> None:
         (not config.auth, "auth must name at least one mode."),
         (bool(set(config.auth) - set(MODES)), f"auth takes {', '.join(MODES)}."),
         (bool(config.tls_cert) != bool(config.tls_key), "tls_cert and tls_key go together."),
-        (config.tls_self_signed and bool(config.tls_cert), "tls_self_signed and tls_cert exclude each other."),
+        (
+            config.tls_self_signed and bool(config.tls_cert),
+            "tls_self_signed and tls_cert exclude each other.",
+        ),
         ("firebase" in config.auth and not config.firebase.project, "Mode firebase needs firebase.project."),
         (
             "oidc" in config.auth and not (config.oidc.issuer and config.oidc.audience),

@@ -84,13 +84,16 @@ class Bucket:
         Returns:
             0 when taken; else nothing was taken, and this is how many ms to wait at least.
         """
-        full_at = self._full_at
-        after = (full_at if full_at > now else now) + tokens * self._ms_per_token
+        after = max(self._full_at, now) + tokens * self._ms_per_token
         wait = after - now - self._span
         if wait > 0:
             return int(wait) + 1
         self._full_at = after
         return 0
+
+    def put_back(self, tokens: float, now: int) -> None:
+        """Put tokens back that were taken in advance."""
+        self._full_at = max(now, self._full_at - tokens * self._ms_per_token)
 
     def is_full(self, now: int) -> bool:
         """Whether forgetting this bucket would change nothing."""
@@ -100,7 +103,7 @@ class Bucket:
 class Meter:
     """What is counted for one agent or one address: messages and bytes, refused together."""
 
-    __slots__ = ("_bytes", "_bytes_cost", "_bytes_span", "_messages", "_message_cost", "_message_span")
+    __slots__ = ("_bytes", "_bytes_cost", "_bytes_span", "_message_cost", "_message_span", "_messages")
 
     def __init__(self, rate: float, burst: float, bytes_rate: float, bytes_burst: float) -> None:
         self._message_cost = 1000.0 / rate
@@ -120,15 +123,10 @@ class Meter:
         Returns:
             0 when charged; else nothing was charged, and this is how many ms to wait at least.
         """
-        messages = self._messages
-        messages = (messages if messages > now else now) + self._message_cost
-        size_after = self._bytes
-        size_after = (size_after if size_after > now else now) + size * self._bytes_cost
-        wait = messages - now - self._message_span
-        bytes_wait = size_after - now - self._bytes_span
-        if bytes_wait > wait:
-            wait = bytes_wait
-        if wait > 0:
+        messages = max(self._messages, now) + self._message_cost
+        size_after = max(self._bytes, now) + size * self._bytes_cost
+        if messages > now + self._message_span or size_after > now + self._bytes_span:
+            wait = max(messages - self._message_span, size_after - self._bytes_span) - now
             return int(wait) + 1
         self._messages = messages
         self._bytes = size_after
@@ -146,8 +144,10 @@ class AddressMeter(Meter):
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(
-            limits.address_messages_per_second, limits.address_messages_burst,
-            limits.address_bytes_per_second, limits.address_bytes_burst,
+            limits.address_messages_per_second,
+            limits.address_messages_burst,
+            limits.address_bytes_per_second,
+            limits.address_bytes_burst,
         )
         self.arrivals = Bucket(limits.address_connections_per_minute / 60, limits.address_connections_burst)
         self.failures = Bucket(limits.address_failures_per_minute / 60, limits.address_failures_burst)
@@ -167,8 +167,10 @@ class AgentMeter(Meter):
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(
-            limits.agent_messages_per_second, limits.agent_messages_burst,
-            limits.agent_bytes_per_second, limits.agent_bytes_burst,
+            limits.agent_messages_per_second,
+            limits.agent_messages_burst,
+            limits.agent_bytes_per_second,
+            limits.agent_bytes_burst,
         )
         self.handshakes = Bucket(limits.handshakes_per_minute / 60, limits.handshakes_burst)
         self.holders = 0
@@ -216,14 +218,22 @@ class Meters:
         """The meter of an agent, by its key (lower case)."""
         return _get(self._agents, key, lambda: AgentMeter(self.limits))
 
-    def over_a_cap(self, address: AddressMeter) -> bool:
-        """Whether one more connection from this address would break a cap."""
+    def is_crowded(self, address: AddressMeter) -> bool:
+        """Whether a connection from this address, counted already, is one too many."""
         limits = self.limits
         return (
-            self.open >= limits.connections
-            or self.unauthenticated >= limits.unauthenticated
-            or address.open >= limits.address_connections
-            or address.unauthenticated >= limits.address_unauthenticated
+            self.open > limits.connections
+            or self.unauthenticated > limits.unauthenticated
+            or address.open > limits.address_connections
+            or address.unauthenticated > limits.address_unauthenticated
+        )
+
+    def is_besieged(self, address: AddressMeter) -> bool:
+        """Whether so many wait unauthenticated that one more is cut off without an answer."""
+        limits = self.limits
+        return (
+            self.unauthenticated > 2 * limits.unauthenticated
+            or address.unauthenticated > 2 * limits.address_unauthenticated
         )
 
     def opened(self, address: AddressMeter) -> None:

@@ -18,7 +18,9 @@ from relay.config import Config
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
-        return f"{stamp} {record.levelname.lower()} {record.getMessage()}{_told(record)}{_trace(self, record)}"
+        return (
+            f"{stamp} {record.levelname.lower()} {record.getMessage()}{_told(record)}{_trace(self, record)}"
+        )
 
 
 class _Json(logging.Formatter):

@@ -15,12 +15,6 @@ class Counters:
     Attributes are named as their metrics, without the prefix `agentnet_relay_`; `_HELP` says what each counts.
     """
 
-    __slots__ = (
-        "authentications_total", "bytes_routed_total", "closed_total", "connections", "connections_total",
-        "errors_total", "messages_routed_total", "refused_authentications_total", "refused_connections_total",
-        "started_at_seconds", "unauthenticated_connections", "certificate_expires_at_seconds",
-    )
-
     def __init__(self) -> None:
         self.authentications_total = 0
         self.refused_authentications_total = 0

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from websockets.extensions import ServerExtensionFactory
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
@@ -26,8 +26,9 @@ from relay.auth.gate import Gate
 from relay.auth.local import LocalMode
 from relay.auth.registry import Registry
 from relay.auth.tokens import Mode
+from relay.commands import Command, Verify
 from relay.config import Config, is_loopback, origin, trusted_networks
-from relay.connection import Command, Relay, Settings, Verify
+from relay.connection import Relay, Settings
 from relay.limits import Meters, address_group
 from relay.tls import Certificate, TlsError, self_signed
 from relay.websocket import WebSocket
@@ -35,11 +36,13 @@ from relay.wire.envelope import agent_key
 from relay.wire.errors import CloseCode
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _BACKLOG: Final = 4096
 _TICK_S: Final = 0.5
 _PRUNE_TICKS: Final = 120
 _METRICS_READ_S: Final = 5
+_LINGER_S: Final = 2
 
 
 class ServeError(Exception):
@@ -76,14 +79,21 @@ class Server:
         self._listeners: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
+        self._emptied = asyncio.Event()
         self._sweeps = 0
         self._loop: asyncio.AbstractEventLoop
 
     # --- what connections need --------------------------------------------------------------------------
 
     def now(self) -> int:
-        """ms on the loop's clock."""
+        """The loop's clock, in ms."""
         return int(self._loop.time() * 1000)
+
+    def forget(self, socket: WebSocket) -> None:
+        """A socket is gone."""
+        self.sockets.discard(socket)
+        if self.going_away and not self.sockets:
+            self._emptied.set()
 
     def flush_soon(self) -> None:
         """Write every socket in `dirty` at the end of this turn of the loop."""
@@ -119,12 +129,13 @@ class Server:
             if admitted.get(agent_key(grant.agent_id)) != grant.owner:
                 grant = None  # revoked while it was being judged
         if grant is None:
-            return socket.verdict(socket.connection.refused(self.now()))
+            socket.verdict(socket.connection.refused(self.now()))
+            return
         socket.owner = grant.owner
         socket.verdict(socket.connection.authenticated(grant, self.now()))
         self.note(socket, "authenticated")
 
-    async def _in_thread(self, work: Callable[[], Any]) -> Any:
+    async def _in_thread(self, work: Callable[[], T]) -> T:
         return await self._loop.run_in_executor(None, work)
 
     def note(self, socket: WebSocket, words: str, code: int = 0) -> None:
@@ -172,9 +183,13 @@ class Server:
         self, factory: Callable[[], asyncio.Protocol], host: str, port: int, context: ssl.SSLContext | None
     ) -> asyncio.Server:
         try:
-            listener = await self._loop.create_server(
-                factory, host, port, backlog=_BACKLOG, ssl=context,
-                **({"ssl_handshake_timeout": self.config.authentication_timeout} if context else {}),
+            listener: asyncio.Server = await self._loop.create_server(
+                factory,
+                host,
+                port,
+                backlog=_BACKLOG,
+                ssl=context,
+                ssl_handshake_timeout=self.config.authentication_timeout if context else None,
             )
         except OSError as problem:
             words = problem.strerror or str(problem)
@@ -244,7 +259,7 @@ class Server:
             return
         self._changes = changes
         self._sweeps += 1
-        admitted: dict[str, str] = await self._in_thread(self.registry.admitted)
+        admitted = await self._in_thread(self.registry.admitted)
         for socket in list(self.sockets):
             if socket.owner and admitted.get(socket.connection.key) != socket.owner:
                 socket.run(socket.connection.revoked(self.now()))
@@ -261,11 +276,14 @@ class Server:
             self._run(socket, socket.connection.warned(int(self.config.drain * 1000), self.now()))
         pause = self.config.drain / max(len(open_sockets), 50)
         for socket in open_sockets:
-            self._run(socket, socket.connection.close(CloseCode.GOING_AWAY, "the relay is going away", self.now()))
+            self._run(
+                socket, socket.connection.close(CloseCode.GOING_AWAY, "the relay is going away", self.now())
+            )
             await asyncio.sleep(pause)
-        give_up = self._loop.time() + 2
-        while self.sockets and self._loop.time() < give_up:
-            await asyncio.sleep(0.02)
+        if self.sockets:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LINGER_S):
+                    await self._emptied.wait()
         await self.stop()
 
     def _run(self, socket: WebSocket, commands: list[Command]) -> None:
@@ -352,7 +370,9 @@ def public_origins(config: Config, scheme: str, port: int) -> tuple[str, ...]:
         return tuple(origin(url) for url in config.public_url)
     bound = f"[{config.host}]" if ":" in config.host else config.host
     first = bound if is_loopback(config.host) else "127.0.0.1"
-    return tuple(f"{scheme}://{host}:{port}" for host in dict.fromkeys([first, "127.0.0.1", "localhost", "[::1]"]))
+    return tuple(
+        f"{scheme}://{host}:{port}" for host in dict.fromkeys([first, "127.0.0.1", "localhost", "[::1]"])
+    )
 
 
 def _network(address: str) -> str:

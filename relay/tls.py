@@ -6,7 +6,7 @@ stops a running relay.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import ipaddress
 import os
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-_LIFETIME: Final = datetime.timedelta(days=3650)
+_LIFETIME: Final = dt.timedelta(days=3650)
 
 
 class TlsError(Exception):
@@ -45,7 +45,7 @@ class Certificate:
         self._seen = self._stamps()
 
     def _stamps(self) -> list[tuple[int, int]]:
-        found = [os.stat(path) for path in (self._certificate, self._key)]
+        found = [path.stat() for path in (self._certificate, self._key)]
         return [(stat.st_mtime_ns, stat.st_ino) for stat in found]
 
     def reload(self, *, only_if_changed: bool = False) -> bool:
@@ -124,14 +124,14 @@ def self_signed(folder: Path, hosts: Sequence[str]) -> Certificate:
 def _make(certificate: Path, key: Path, hosts: Sequence[str]) -> None:
     private = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "AgentNet relay")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(private.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + _LIFETIME)
         .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

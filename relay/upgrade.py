@@ -74,9 +74,14 @@ def asked(request: Request) -> Asked:
 def choose_subprotocol(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
     """The client's first choice among ours; JSON is assumed when it offers none.
 
+    Args:
+        protocol: whose negotiation this is; `websockets` passes it.
+        offered: in the client's order.
+
     Raises:
         NegotiationError: it offers only others.
     """
+    del protocol
     if not offered:
         return None
     for name in offered:
@@ -139,9 +144,7 @@ def client_address(
     return address
 
 
-def is_trusted(
-    address: str, trusted: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]
-) -> bool:
+def is_trusted(address: str, trusted: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
     """Whether an address belongs to one of the proxies that are believed."""
     if not trusted:
         return False

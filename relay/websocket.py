@@ -21,7 +21,8 @@ from websockets.protocol import State as WebSocketState
 from websockets.server import ServerProtocol
 
 from relay import upgrade
-from relay.connection import Accept, Close, Command, Connection, Refuse, Relay, Send, State, Verify
+from relay.commands import Accept, Close, Command, Refuse, Send, Verify
+from relay.connection import Connection, Relay, State
 from relay.limits import AddressMeter, address_group
 from relay.wire.codec import Format, frame_limit
 
@@ -37,7 +38,7 @@ class Host(Protocol):
     """What a connection's shell needs of the server."""
 
     relay: Relay
-    trusted: Sequence[IPv4Network | IPv6Network]
+    trusted: tuple[IPv4Network | IPv6Network, ...]
     extensions: Sequence[ServerExtensionFactory]
     sockets: set[WebSocket]
     dirty: list[WebSocket]
@@ -45,7 +46,11 @@ class Host(Protocol):
     protocol_log: Logger
 
     def now(self) -> int:
-        """ms on the loop's clock."""
+        """The loop's clock, in ms."""
+        ...
+
+    def forget(self, socket: WebSocket) -> None:
+        """A socket is gone."""
         ...
 
     def flush_soon(self) -> None:
@@ -65,15 +70,27 @@ class WebSocket(asyncio.Protocol):
     """One connection's transport, protocol and state machine. Implements `connection.Link`."""
 
     __slots__ = (
-        "__weakref__", "_cut_at", "_fragments", "_host", "_opcode", "_pending", "_protocol", "_response",
-        "_transport", "address", "connection", "owner",
+        "__weakref__",
+        "_cut_at",
+        "_fragments",
+        "_host",
+        "_opcode",
+        "_pending",
+        "_protocol",
+        "_response",
+        "_transport",
+        "address",
+        "connection",
+        "owner",
     )
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self._protocol = ServerProtocol(
-            extensions=host.extensions or None, select_subprotocol=upgrade.choose_subprotocol,
-            max_size=frame_limit(host.relay.settings.max_message_bytes), logger=host.protocol_log,
+            extensions=host.extensions or None,
+            select_subprotocol=upgrade.choose_subprotocol,
+            max_size=frame_limit(host.relay.settings.max_message_bytes),
+            logger=host.protocol_log,
         )
         self._transport: asyncio.Transport | None = None
         self._pending: list[bytes] = []
@@ -98,11 +115,11 @@ class WebSocket(asyncio.Protocol):
         self.address = str(peer[0]) if peer else ""
         is_proxy = upgrade.is_trusted(self.address, host.trusted)
         meter = AddressMeter(limits) if is_proxy else relay.meters.address(address_group(self.address))
-        crowded = relay.meters.over_a_cap(meter)
         self.connection = Connection(relay, self, meter, host.now())
         host.sockets.add(self)
         relay.counters.connections_total += 1
-        if crowded and relay.meters.unauthenticated > 2 * limits.unauthenticated:
+        if relay.meters.is_besieged(meter):
+            relay.counters.refused_connections_total += 1
             self._transport.abort()  # not even a refusal can be afforded
 
     def data_received(self, data: bytes) -> None:
@@ -127,11 +144,12 @@ class WebSocket(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is gone."""
+        """The socket is gone; why it is makes no difference."""
+        del exc
         host = self._host
         self._transport = None
         self._pending.clear()
-        host.sockets.discard(self)
+        host.forget(self)
         was_open = self.connection.state is State.OPEN
         self._run(self.connection.lost(host.now()))
         if was_open:
@@ -146,28 +164,22 @@ class WebSocket(asyncio.Protocol):
     def _request(self, request: Request) -> None:
         host, protocol, connection = self._host, self._protocol, self.connection
         now = host.now()
-        page = upgrade.page(protocol, request)
-        if page is not None:
-            return self._answer(page)
-        response = protocol.accept(request)
+        response = upgrade.page(protocol, request) or protocol.accept(request)
         if response.status_code != 101:
-            return self._answer(response)
+            self._run(connection.lost(now))
+            self._finish(response)
+            return
         if host.trusted:
             self._come_from(upgrade.client_address(request, self.address, host.trusted))
-        meters, meter = host.relay.meters, connection.address
-        limits = meters.limits
-        if host.going_away or meters.open > limits.connections or meter.open > limits.address_connections:
-            return self._run(connection.upgrade_denied(503, now))
-        if meters.unauthenticated > limits.unauthenticated:
-            return self._run(connection.upgrade_denied(503, now))
-        if meter.unauthenticated > limits.address_unauthenticated:
-            return self._run(connection.upgrade_denied(503, now))
-        if wait := meter.arrivals.take(1, now):
-            return self._run(connection.upgrade_denied(429, now, wait))
-        self._response = response
-        asked = upgrade.asked(request)
-        fmt = upgrade.format_of(protocol.subprotocol)
-        self._run(connection.upgrade_requested(fmt, asked.token, asked.agent_id, asked.invite, now))
+        if host.going_away or host.relay.meters.is_crowded(connection.address):
+            self._run(connection.upgrade_denied(503, now))
+        elif wait := connection.address.arrivals.take(1, now):
+            self._run(connection.upgrade_denied(429, now, wait))
+        else:
+            self._response = response
+            asked = upgrade.asked(request)
+            fmt = upgrade.format_of(protocol.subprotocol)
+            self._run(connection.upgrade_requested(fmt, asked.token, asked.agent_id, asked.invite, now))
 
     def _come_from(self, address: str) -> None:
         """Count the connection for the address that a trusted proxy names."""
@@ -176,12 +188,8 @@ class WebSocket(asyncio.Protocol):
         self.address = address
         self.connection.move(self._host.relay.meters.address(address_group(address)))
 
-    def _answer(self, response: Response) -> None:
-        """Answer over HTTP, and be done."""
-        self._run(self.connection.lost(self._host.now()))
-        self._finish(response)
-
     def _finish(self, response: Response) -> None:
+        """Answer over HTTP, and be done."""
         self._protocol.send_response(response)
         self._take_writes()
         self._cut_at = self._host.now() + LINGER_MS
@@ -191,28 +199,31 @@ class WebSocket(asyncio.Protocol):
         data = cast(bytes, frame.data)
         if opcode is Opcode.BINARY or opcode is Opcode.TEXT:
             if frame.fin:
-                return self._message(data, opcode)
+                self._message(data, opcode)
+                return
             self._fragments, self._opcode = [data], opcode
         elif opcode is Opcode.CONT and self._fragments is not None:
             self._fragments.append(data)
             if frame.fin:
                 whole, self._fragments = b"".join(self._fragments), None
-                return self._message(whole, self._opcode)
-        elif opcode is Opcode.CLOSE:
-            return
-        self._run(self.connection.control_frame(self._host.now()))
+                self._message(whole, self._opcode)
+                return
+        if opcode is not Opcode.CLOSE:
+            self._run(self.connection.control_frame(self._host.now()))
 
     def _message(self, data: bytes, opcode: Opcode) -> None:
         connection = self.connection
         now = self._host.now()
         if (opcode is Opcode.TEXT) is not (connection.format is Format.JSON):
-            return self._run(connection.wrong_frame_type(now))
+            self._run(connection.wrong_frame_type(now))
+            return
         if opcode is Opcode.TEXT and not data.isascii():
             try:
                 data.decode()
             except UnicodeDecodeError:
                 self._protocol.fail(1007, "not UTF-8")
-                return self._run(connection.lost(now))
+                self._run(connection.lost(now))
+                return
         self._run(connection.received(data, now))
 
     def verdict(self, commands: list[Command]) -> None:
@@ -255,10 +266,10 @@ class WebSocket(asyncio.Protocol):
                     self._transport.pause_reading()
                 self._host.verify(self, command)
             case Accept():
-                assert self._response is not None
-                self._protocol.send_response(self._response)
-                self._response = None
-                self._take_writes()
+                response, self._response = self._response, None
+                if response is not None:
+                    self._protocol.send_response(response)
+                    self._take_writes()
             case Refuse(status=status, content=content):
                 self._response = None
                 self._host.relay.counters.refused_connections_total += status != 401
@@ -272,7 +283,8 @@ class WebSocket(asyncio.Protocol):
             return
         size = len(data)
         if self._protocol.extensions and size >= COMPRESS_FROM:
-            return self._send_through_protocol(data)
+            self._send_through_protocol(data)
+            return
         head = 0x81 if self.connection.format is Format.JSON else 0x82
         pending = self._pending
         if not pending:

@@ -73,6 +73,7 @@ class LocalMode:
         4. The token is valid now, for an hour at most.
         5. In one step: it was not used before, and the key owns the agentId or redeems an invite for it.
         """
+        del invite
         subject = token.text_claim("sub", limit=64)
         if not is_agent_id(subject) or (agent_id and agent_key(agent_id) != agent_key(subject)):  # (1)
             raise Refused("sub is not the agent asked for")
@@ -87,8 +88,12 @@ class LocalMode:
         owner = key_owner(public)
         spend = (spent_hash(owner, token.text_claim("jti")), expires + LEEWAY_MS)
         admitted = self._registry.admit(  # (5)
-            subject, owner, spend=spend, invite=code if isinstance(code, str) else None,
-            open_to_all=self._open_to_all, now=now,
+            subject,
+            owner,
+            spend=spend,
+            invite=code if isinstance(code, str) else None,
+            open_to_all=self._open_to_all,
+            now=now,
         )
         if not admitted:
             raise Refused("used before, revoked, or without an invite that can be redeemed")

@@ -218,8 +218,14 @@ class Registry:
     # --- tokens and claims ------------------------------------------------------------------------------
 
     def admit(
-        self, agent_id: str, owner: str, *, spend: tuple[bytes, int] | None, invite: str | None,
-        open_to_all: bool, now: int,
+        self,
+        agent_id: str,
+        owner: str,
+        *,
+        spend: tuple[bytes, int] | None,
+        invite: str | None,
+        open_to_all: bool,
+        now: int,
     ) -> bool:
         """Let an authenticated owner in, claiming the agentId when it is free: one atomic step.
 
@@ -274,7 +280,12 @@ class Registry:
     # --- invites ----------------------------------------------------------------------------------------
 
     def create_invite(
-        self, *, agent_id: str, uses: int, lifetime_ms: int, now: int,
+        self,
+        *,
+        agent_id: str,
+        uses: int,
+        lifetime_ms: int,
+        now: int,
         random: Callable[[int], str] = secrets.token_urlsafe,
     ) -> str:
         """Make an invite.

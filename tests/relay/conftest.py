@@ -55,7 +55,11 @@ class Person:
         """A good token, but for the claims given; a claim given as None is left out."""
         now = int(time.time())
         made: dict[str, Any] = {
-            "sub": self.agent_id, "aud": url, "iat": now, "exp": now + 3600, "jti": f"t{next(_COUNTER)}-{now}",
+            "sub": self.agent_id,
+            "aud": url,
+            "iat": now,
+            "exp": now + 3600,
+            "jti": f"t{next(_COUNTER)}-{now}",
             "cnf": {"jwk": {"kty": "OKP", "crv": "Ed25519", "x": b64url(self.public)}},
         }
         if invite:
@@ -76,11 +80,17 @@ class Client:
     def is_msgpack(self) -> bool:
         return self.socket.subprotocol == MSGPACK
 
-    def envelope(self, kind: str, to: str, content: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    def envelope(
+        self, kind: str, to: str, content: dict[str, Any] | None = None, **fields: Any
+    ) -> dict[str, Any]:
         """A valid envelope, but for the fields given."""
         made: dict[str, Any] = {
-            "messageId": f"msg_{next(_COUNTER)}", "conversationId": "conv_1", "senderId": self.agent_id,
-            "recipientId": to, "messageType": kind, "content": {} if content is None else content,
+            "messageId": f"msg_{next(_COUNTER)}",
+            "conversationId": "conv_1",
+            "senderId": self.agent_id,
+            "recipientId": to,
+            "messageType": kind,
+            "content": {} if content is None else content,
             "timestamp": int(time.time() * 1000),
             "metadata": {"priority": "NORMAL", "encrypted": False, "requiresResponse": False},
         }
@@ -99,7 +109,9 @@ class Client:
     async def next(self) -> dict[str, Any]:
         """The next envelope."""
         frame = await self.raw()
-        found: dict[str, Any] = msgspec.msgpack.decode(frame) if isinstance(frame, bytes) else json.loads(frame)
+        found: dict[str, Any] = (
+            msgspec.msgpack.decode(frame) if isinstance(frame, bytes) else json.loads(frame)
+        )
         return found
 
     async def until(self, kind: str) -> dict[str, Any]:
@@ -154,8 +166,14 @@ class Net:
         return self.people[agent_id]
 
     async def dial(
-        self, agent_id: str = "", *, token: str | None = None, subprotocol: str | None = JSON,
-        headers: dict[str, str] | None = None, path: str = ENDPOINT, **options: Any,
+        self,
+        agent_id: str = "",
+        *,
+        token: str | None = None,
+        subprotocol: str | None = JSON,
+        headers: dict[str, str] | None = None,
+        path: str = ENDPOINT,
+        **options: Any,
     ) -> Client:
         """Open a connection, with a token in the upgrade when one is given."""
         sent = dict(headers or {})
@@ -165,8 +183,16 @@ class Net:
                 sent.setdefault("X-Agent-Id", agent_id)
         offered = [Subprotocol(subprotocol)] if subprotocol else None
         socket = await connect(
-            self.url + path, additional_headers=sent, subprotocols=offered, compression=None, ping_interval=None,
-            proxy=None, max_size=None, open_timeout=LIMIT_S, close_timeout=LIMIT_S, **options,
+            self.url + path,
+            additional_headers=sent,
+            subprotocols=offered,
+            compression=None,
+            ping_interval=None,
+            proxy=None,
+            max_size=None,
+            open_timeout=LIMIT_S,
+            close_timeout=LIMIT_S,
+            **options,
         )
         return await self._stack.enter_async_context(Client(socket, agent_id))
 
