@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -101,3 +102,13 @@ def test_no_drawer_for_odds_and_ends() -> None:
     assert [
         name_of(path) for path in SOURCES if path.stem in {"utils", "util", "helpers", "misc", "common"}
     ] == []
+
+
+def test_every_room_has_its_layer() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    named = {name.strip().rpartition(".")[2] for layer in layers for name in layer.split("|")}
+    package = ROOT / "agentnet_desktop"
+    rooms = {path.parent.name for path in package.glob("*/__init__.py")}
+    rooms |= {path.stem for path in package.glob("*.py") if not path.stem.startswith("__")}
+    assert rooms <= named
