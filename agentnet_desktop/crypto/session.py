@@ -16,10 +16,11 @@ import msgspec
 from nacl import bindings
 from nacl.exceptions import CryptoError as SodiumError
 
-from agentnet_desktop.protocol.canonical import jcs
+from agentnet_desktop.protocol.canonical import NotCanonical, jcs
 from relay.wire.control import EncryptedContent, parse
 from relay.wire.envelope import MAX_INTEGER, Envelope, MessageType, agent_key, b64decode, b64encode
 from relay.wire.errors import WireError
+from relay.wire.strict import parse_json
 
 from .errors import (
     BadSignature,
@@ -358,9 +359,9 @@ def _nonce(keys: SessionKeys, hedge: bytes, seq: int, header: bytes, plaintext: 
 
 def _parse_plaintext(plaintext: bytes) -> tuple[dict[str, Any], int]:
     try:
-        value = msgspec.json.decode(plaintext)
+        value = parse_json(plaintext)
         canonical = jcs(value) == plaintext
-    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+    except (WireError, NotCanonical) as error:
         raise ContentInvalid("the plaintext is not canonical JSON") from error
     if not canonical:
         raise ContentInvalid("the plaintext is not canonical JSON")

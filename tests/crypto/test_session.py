@@ -23,6 +23,7 @@ from agentnet_desktop.crypto.errors import (
     ContentTooLarge,
     CryptoError,
     DecryptionFailed,
+    Misdirected,
 )
 from agentnet_desktop.crypto.padding import pad
 from agentnet_desktop.crypto.session import (
@@ -265,6 +266,7 @@ GOOD = {"data": {}, "opening": b64encode(bytes(32)), "seq": 1}
         (b"{", "canonical JSON"),
         (b"\xff", "canonical JSON"),
         (b"[" * 5000 + b"]" * 5000, "canonical JSON"),
+        (b'{"data":' + b'{"a":' * 16 + b"1" + b"}" * 16 + b"}", "canonical JSON"),
         (json.dumps(GOOD).encode(), "canonical JSON"),
         (jcs(GOOD) + b" ", "canonical JSON"),
         (jcs(GOOD).replace(b'"seq":1', b'"seq":1.0'), "canonical JSON"),
