@@ -1,0 +1,1 @@
+"""Hosting: the bundled relay as a child process, and its page."""

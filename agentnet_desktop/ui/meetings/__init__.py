@@ -1,0 +1,1 @@
+"""Meetings: all proposals of both directions, and making a new one."""

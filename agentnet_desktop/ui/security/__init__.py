@@ -1,0 +1,1 @@
+"""Security: events in plain words, keys and their rotation."""
