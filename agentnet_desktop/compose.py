@@ -232,13 +232,13 @@ async def _open(
             invite = None if settings.enrolled else vault.get_token(INVITE)
             key = vault.database_key
             database = Database.open(paths.database, key, now_ms=clock, read_only=not hold)
-            return settings, lock, vault, database, invite
         except BaseException:
             if vault is not None:
                 vault.lock()
             if lock is not None:
                 lock.release()
             raise
+        return settings, lock, vault, database, invite
 
     settings, lock, vault, database, invite = await asyncio.to_thread(unlock)
     return Holder(paths, settings, vault, database, lock, invite=invite, clock=clock, random=random)

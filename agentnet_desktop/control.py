@@ -110,11 +110,9 @@ def _remove(path: Path) -> None:
 async def _listen(path: Path, handler: Handler) -> asyncio.Server:
     _private_folder(path.parent)
     if not _LOOPBACK and sys.platform != "win32":
-        path.unlink(
-            missing_ok=True
-        )  # left behind by a crash: the lock says that nobody else holds the profile
+        _remove(path)  # left behind by a crash: the lock says that nobody else holds the profile
         server = await asyncio.start_unix_server(handler, path, limit=LONGEST_LINE)
-        path.chmod(0o600)
+        _make_private(path)
         return server
     return await _listen_on_loopback(path, handler)
 

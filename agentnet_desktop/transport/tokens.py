@@ -91,6 +91,7 @@ class LocalTokens:
         enrolled: bool = True,
         invite: str | None = None,
         on_enrolled: Callable[[], None] | None = None,
+        life_ms: int = LIFE_MS,
     ) -> None:
         """Makes the source.
 
@@ -102,6 +103,7 @@ class LocalTokens:
             enrolled: False until the relay has accepted this agent once: then tokens carry the public key.
             invite: the code that lets a new agent in, sent until the relay has accepted it.
             on_enrolled: is called once, at the first acceptance.
+            life_ms: how long each token is good, at most an hour.
         """
         self._signer = signer
         self._agent_id = agent_id
@@ -110,12 +112,13 @@ class LocalTokens:
         self._enrolled = enrolled
         self._invite = invite
         self._on_enrolled = on_enrolled
+        self._life_ms = life_ms
 
     async def token(self, *, now_ms: int, fresh: bool) -> Token:
         """Signs a new token; `fresh` makes no difference, for none is ever given twice (`jti`)."""
         del fresh
         issued = now_ms // 1000
-        expires = issued + LIFE_MS // 1000
+        expires = issued + self._life_ms // 1000
         claims: dict[str, Any] = {
             "sub": self._agent_id,
             "aud": self._audience,
