@@ -313,7 +313,7 @@ class SettingModel(Base):
     __tablename__ = "setting"
     __table_args__ = (STRICT,)
     name: Mapped[str] = mapped_column(primary_key=True)
-    value: Mapped[Any] = mapped_column(Json)
+    value: Mapped[str]
 
 
 class CounterModel(Base):

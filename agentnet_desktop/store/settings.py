@@ -5,6 +5,7 @@ For what a person sets and what an agent must remember between runs. Secrets bel
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 from sqlalchemy import Table, delete, select
@@ -19,12 +20,12 @@ _table = cast(Table, SettingModel.__table__)
 def get(session: Session, name: str, default: Any = None) -> Any:
     """Returns the value of a setting, or `default` where none was stored."""
     row = session.execute(select(_table.c.value).where(_table.c.name == name)).first()
-    return default if row is None else row[0]
+    return default if row is None else json.loads(row.value)
 
 
 def put(session: Session, name: str, value: Any) -> None:
     """Stores a JSON value under a name, replacing what was there."""
-    statement = insert(_table).values(name=name, value=value)
+    statement = insert(_table).values(name=name, value=json.dumps(value, ensure_ascii=False))
     session.execute(
         statement.on_conflict_do_update(index_elements=["name"], set_={"value": statement.excluded.value})
     )
@@ -37,4 +38,4 @@ def remove(session: Session, name: str) -> None:
 
 def every(session: Session) -> dict[str, Any]:
     """Returns all settings by name."""
-    return {row.name: row.value for row in session.execute(select(_table.c.name, _table.c.value))}
+    return {row.name: json.loads(row.value) for row in session.execute(select(_table.c.name, _table.c.value))}

@@ -33,8 +33,8 @@ def test_rows_told_as_stored_survive_sigkill_amid_writes(
     assert child.stdout is not None
     told: dict[str, int] = {}
     for _ in range(lines):
-        lane, number = child.stdout.readline().split()
-        told[lane] = int(number)
+        parts = child.stdout.readline().split()
+        told[parts[0]] = int(parts[1])
     child.send_signal(signal.SIGKILL)
     for line in child.stdout.read().splitlines():
         if len(parts := line.split()) == 2:

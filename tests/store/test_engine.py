@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -70,7 +71,7 @@ async def test_a_failing_job_undoes_itself_and_not_its_neighbours(
 
 async def test_a_result_comes_only_after_the_commit(db: Database) -> None:
     release = held_back(db)
-    waiting = [asyncio.ensure_future(db.write(lambda s, n=n: settings.put(s, str(n), n))) for n in range(5)]
+    waiting = [asyncio.ensure_future(db.write(partial(settings.put, name=str(n), value=n))) for n in range(5)]
     await asyncio.sleep(0)
     assert not any(task.done() for task in waiting)
     assert await db.read(settings.every) == {}
@@ -89,7 +90,7 @@ async def test_a_group_wakes_its_loop_once(db: Database, monkeypatch: pytest.Mon
         return real(callback, *arguments, **options)  # type: ignore[arg-type]
 
     release = held_back(db)
-    jobs = asyncio.gather(*(db.write(lambda s, n=n: settings.put(s, str(n), n)) for n in range(20)))
+    jobs = asyncio.gather(*(db.write(partial(settings.put, name=str(n), value=n)) for n in range(20)))
     await asyncio.sleep(0)
     monkeypatch.setattr(loop, "call_soon_threadsafe", counting)
     release.set()
@@ -99,7 +100,11 @@ async def test_a_group_wakes_its_loop_once(db: Database, monkeypatch: pytest.Mon
 
 async def test_jobs_run_in_the_order_in_which_they_were_queued(db: Database) -> None:
     seen: list[int] = []
-    await asyncio.gather(*(db.write(lambda _s, n=n: seen.append(n)) for n in range(100)))
+
+    def remember(number: int, _session: Session) -> None:
+        seen.append(number)
+
+    await asyncio.gather(*(db.write(partial(remember, n)) for n in range(100)))
     assert seen == list(range(100))
 
 
@@ -188,5 +193,5 @@ def test_it_works_without_any_loop(db: Database) -> None:
 
 def test_it_works_under_one_loop_after_another(db: Database) -> None:
     for number in range(2):
-        asyncio.run(db.write(lambda session, n=number: settings.put(session, str(n), n)))
+        asyncio.run(db.write(partial(settings.put, name=str(number), value=number)))
     assert asyncio.run(db.read(settings.every)) == {"0": 0, "1": 1}

@@ -31,11 +31,11 @@ TABLES = (
     response BLOB, next_seq INTEGER NOT NULL, window BLOB NOT NULL, message_count INTEGER NOT NULL,
     attempts INTEGER NOT NULL, next_attempt_at INTEGER, created_at INTEGER NOT NULL, confirmed_at
     INTEGER, retired_at INTEGER, wipe_at INTEGER, PRIMARY KEY (row_id) ) STRICT""",
-    """CREATE INDEX ix_session_wipe ON session (wipe_at) WHERE wipe_at IS NOT NULL""",
-    """CREATE INDEX ix_session_handshake ON session (message_id)""",
-    """CREATE INDEX ix_session_id ON session (session_id)""",
     """CREATE INDEX ix_session_due ON session (next_attempt_at) WHERE next_attempt_at IS NOT NULL""",
     """CREATE INDEX ix_session_conversation ON session (peer, conversation_id, state)""",
+    """CREATE INDEX ix_session_handshake ON session (message_id)""",
+    """CREATE INDEX ix_session_wipe ON session (wipe_at) WHERE wipe_at IS NOT NULL""",
+    """CREATE INDEX ix_session_id ON session (session_id)""",
     """CREATE TABLE outbox ( position INTEGER NOT NULL, message_id TEXT NOT NULL, peer TEXT COLLATE
     "NOCASE" NOT NULL, conversation_id TEXT NOT NULL, message_type TEXT NOT NULL, priority TEXT NOT
     NULL, rank INTEGER NOT NULL, content TEXT NOT NULL, envelope_metadata TEXT NOT NULL, timestamp
@@ -71,9 +71,9 @@ TABLES = (
     chosen_alternative INTEGER NOT NULL, reason TEXT NOT NULL, note TEXT NOT NULL, group_id TEXT NOT
     NULL, event_id TEXT NOT NULL, created_at INTEGER NOT NULL, decided_at INTEGER, log_seq INTEGER,
     PRIMARY KEY (peer, proposal_id, revision) ) STRICT""",
+    """CREATE INDEX ix_proposal_received ON proposal (created_at)""",
     """CREATE INDEX ix_proposal_state ON proposal (state, expires_at)""",
     """CREATE INDEX ix_proposal_group ON proposal (group_id)""",
-    """CREATE INDEX ix_proposal_received ON proposal (created_at)""",
     """CREATE TABLE own_query ( request_id TEXT NOT NULL, peer TEXT COLLATE "NOCASE" NOT NULL,
     conversation_id TEXT NOT NULL, message_id TEXT NOT NULL, query_type TEXT NOT NULL, parameters
     TEXT NOT NULL, state TEXT NOT NULL, sent_at INTEGER NOT NULL, deadline INTEGER NOT NULL, data
