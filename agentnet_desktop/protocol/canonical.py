@@ -1,9 +1,11 @@
 """Canonical JSON (RFC 8785, JCS): one value, one sequence of bytes.
 
-Implements docs/protocol.md section 2.4. All that is signed, hashed or sealed goes through `jcs`. Where
-msgspec's sorted encoding provably gives the same bytes it is used; everything else goes to the rfc8785
-library. The two differ in the order of keys outside ASCII (JCS sorts by UTF-16 units), in how floats are
-written, and in the escapes of control characters.
+Implements docs/protocol.md section 2.4. All that is signed, hashed or sealed goes through `jcs`.
+
+Nearly every value we meet holds only objects with ASCII keys, arrays, strings, integers, booleans and null.
+For these, msgspec's sorted encoding gives the bytes of RFC 8785: for ASCII, the order of code points is that
+of UTF-16 units, and both write the same seven short escapes, the long form for other control characters, and
+all else as UTF-8. Everything else (floats, other keys, subclasses) goes to the rfc8785 library.
 
 This module does not read JSON (`relay.wire.strict` does).
 """
@@ -15,7 +17,10 @@ from typing import Any, Final
 import msgspec
 import rfc8785
 
-_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
+from relay.wire.envelope import MAX_INTEGER
+
+_encode: Final = msgspec.json.Encoder(order="deterministic").encode
+_TEXT: Final = (str, bool, type(None))
 
 
 class NotCanonical(ValueError):
@@ -32,10 +37,43 @@ def jcs(value: Any) -> bytes:
         The canonical bytes, UTF-8.
 
     Raises:
-        NotCanonical: For NaN, infinities, integral numbers beyond 2**53 - 1, lone surrogates, keys that are
-            not strings, and anything that is not JSON.
+        NotCanonical: For NaN, infinities, integral numbers beyond 2**53 - 1 (floats too), lone surrogates,
+            keys that are not strings, anything that is not JSON, and nesting beyond all use.
     """
     try:
+        if _is_plain(value):
+            return _encode(value)
+        _check_numbers(value)
         return rfc8785.dumps(value)
-    except (rfc8785.CanonicalizationError, UnicodeError, TypeError) as error:
-        raise NotCanonical(str(error)) from None
+    except (rfc8785.CanonicalizationError, UnicodeError):
+        raise NotCanonical("holds what JSON cannot carry") from None
+    except RecursionError:
+        raise NotCanonical("nested too deep") from None
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether msgspec writes the value as RFC 8785 does. Exact types only: a subclass may write otherwise."""
+    kind = type(value)
+    if kind in _TEXT:
+        return True
+    if kind is int:
+        number: int = value
+        return -MAX_INTEGER <= number <= MAX_INTEGER
+    if kind is dict:
+        return all(type(key) is str and key.isascii() for key in value) and all(
+            map(_is_plain, value.values())
+        )
+    return (kind is list or kind is tuple) and all(map(_is_plain, value))
+
+
+def _check_numbers(value: Any) -> None:
+    """Refuse floats that stand for integers beyond 2**53 - 1, which the library would write."""
+    if isinstance(value, float):
+        if abs(value) > MAX_INTEGER:
+            raise NotCanonical("holds a number beyond 2**53 - 1")
+    elif isinstance(value, dict):
+        for item in value.values():
+            _check_numbers(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_numbers(item)

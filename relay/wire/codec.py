@@ -295,10 +295,10 @@ def _decode_slowly(raw: bytes, fmt: Format, limit: int) -> Decoded:
 def _message_id(raw: bytes, fmt: Format) -> str | None:
     """The `messageId` of bytes that are refused, where they hold one that can be told apart."""
     try:
-        found = (_JSON_NAME if fmt is Format.JSON else _MSGPACK_NAME).decode(raw)
+        found: object = (_JSON_NAME if fmt is Format.JSON else _MSGPACK_NAME).decode(raw).message_id
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return None
-    return found.message_id if is_id(found.message_id) else None
+        found = strict.peek_json(raw, "messageId") if fmt is Format.JSON else None
+    return found if isinstance(found, str) and is_id(found) else None
 
 
 def _envelope(value: dict[str, Any], fmt: Format) -> Envelope:

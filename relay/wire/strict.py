@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections import Counter
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -58,6 +59,15 @@ def parse_json(text: bytes | str, *, path: str = "") -> Any:
         value = _reread(text, path)
     check_value(value, path)
     return value
+
+
+def peek_json(data: bytes, key: str) -> Any:
+    """The value under a key of a JSON object that `parse_json` refuses, or None where none can be told."""
+    try:
+        value = _reread(data, "")
+    except WireError:
+        return None
+    return value.get(key) if isinstance(value, dict) else None
 
 
 def split_json_array(data: bytes) -> list[bytes]:
@@ -175,13 +185,10 @@ def _reread(text: bytes | str, path: str) -> Any:
 
 def _pairs(pairs: list[tuple[str, Any]]) -> Any:
     found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                return _Refused("stands twice", key)
-            seen.add(key)
-    return found
+    if len(found) == len(pairs):
+        return found
+    ((key, _),) = Counter(key for key, _ in pairs).most_common(1)
+    return _Refused("stands twice", key)
 
 
 def _integer(digits: str) -> Any:
@@ -274,14 +281,20 @@ class MsgpackReader:
         self._enter(size * 2, path, depth)
         found: dict[str, Any] = {}
         for _ in range(size):
-            key = self.value(path, MAX_DEPTH + 1)
-            if type(key) is not str:
-                raise WireError(path or "frame", "has a key that is not a string")
+            key = self._key(path)
             where = f"{path}.{key}" if path else key
             if key in found:
                 raise WireError(where, "stands twice")
             found[key] = self.value(where, depth + 1)
         return found
+
+    def _key(self, path: str) -> str:
+        lead = self._unsigned(1, path)
+        if 0xA0 <= lead <= 0xBF:
+            return self._text(lead & 0x1F, path)
+        if 0xD9 <= lead <= 0xDB:
+            return self._text(self._unsigned(1 << lead - 0xD9, path), path)
+        raise WireError(path or "frame", "has a key that is not a string")
 
     def _array(self, size: int, path: str, depth: int) -> list[Any]:
         self._enter(size, path, depth)

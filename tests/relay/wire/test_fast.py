@@ -1,0 +1,247 @@
+"""docs/protocol.md sections 2 and 4 by the fast way: it takes what is common, and nothing that is wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from relay.wire import codec
+from relay.wire.codec import Format, json_form
+from relay.wire.envelope import b64encode
+from relay.wire.errors import WireError
+from relay.wire.fast import TYPES, read_json, read_msgpack, to_envelope
+from tests.relay.wire.examples import BYTES_FIELDS, CONTENTS, envelope, spoilt
+
+LIMIT = 65_536
+COMMON = ("ENCRYPTED", "ACK", "HEARTBEAT")
+
+
+def text_of(value: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(value)
+
+
+def data_of(value: dict[str, Any]) -> bytes:
+    """msgpack, through the codec, of an envelope in JSON form."""
+    return codec.transcode(text_of(value), Format.JSON, Format.MSGPACK)
+
+
+def slowly(raw: bytes, fmt: Format) -> dict[str, Any] | str:
+    """What the slow way makes of the same bytes."""
+    try:
+        return json_form(codec._decode_slowly(raw, fmt, LIMIT).envelope)
+    except WireError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("kind", COMMON)
+def test_what_is_common_is_taken(kind: str) -> None:
+    for found in (
+        read_json(text_of(envelope(kind)), LIMIT),
+        read_json(json.dumps(envelope(kind)).encode(), LIMIT),
+        read_msgpack(data_of(envelope(kind)), LIMIT),
+    ):
+        assert found is not None
+        assert TYPES[type(found)] == kind
+        assert json_form(to_envelope(found)) == envelope(kind)
+
+
+@pytest.mark.parametrize("status", ["ROUTED", "CLOSED", "CONFIRMED"])
+def test_the_other_acks_are_taken(status: str) -> None:
+    content = {"messageId": "msg_0", "status": status}
+    if status == "CONFIRMED":
+        content["tag"] = b64encode(b"T" * 32)
+    whole = spoilt("content", content, "ACK")
+    for found in (read_json(text_of(whole), LIMIT), read_msgpack(data_of(whole), LIMIT)):
+        assert found is not None
+        assert json_form(to_envelope(found)) == whole
+
+
+@pytest.mark.parametrize("length", [16, 17, 18, 19, 300])
+def test_a_ciphertext_of_any_length_is_taken(length: int) -> None:
+    whole = spoilt("content.encryptedData", b64encode(b"\xa5" * length))
+    found = read_json(text_of(whole), LIMIT)
+    assert found is not None
+    assert json_form(to_envelope(found)) == whole
+
+
+@pytest.mark.parametrize("kind", sorted(set(CONTENTS) - set(COMMON)))
+def test_other_types_are_left(kind: str) -> None:
+    assert read_json(text_of(envelope(kind)), LIMIT) is None
+    assert read_msgpack(data_of(envelope(kind)), LIMIT) is None
+
+
+@pytest.mark.parametrize("kind", COMMON)
+def test_what_is_unusual_is_left(kind: str) -> None:
+    for unusual in (
+        envelope(kind, extra=1),
+        spoilt("metadata.extra", 1, kind),
+        spoilt("content.extra", 1, kind),
+        envelope(kind, messageId="a/b"),
+        envelope(kind, conversationId="a b"),
+        envelope(kind, senderId="x"),
+        envelope(kind, recipientId="System"),
+        envelope(kind, timestamp=-1),
+        spoilt("metadata.priority", "URGENT", kind),
+    ):
+        assert read_json(text_of(unusual), LIMIT) is None
+        assert read_msgpack(msgspec.msgpack.encode(unusual), LIMIT) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value"),
+    [
+        ("ENCRYPTED", "content.sessionId", "a b"),
+        ("ENCRYPTED", "content.originalType", "ACK"),
+        ("ACK", "content.messageId", "a b"),
+        ("ACK", "content.status", "CONFIRMED"),
+    ],
+)
+def test_contents_that_do_not_fit_are_left_in_both_formats(kind: str, path: str, value: str) -> None:
+    whole = spoilt(path, value, kind)
+    assert read_json(text_of(whole), LIMIT) is None
+    for name in BYTES_FIELDS[kind]:
+        if name in whole["content"]:
+            whole["content"][name] = msgspec.json.decode(f'"{whole["content"][name]}"', type=bytes)
+    assert read_msgpack(msgspec.msgpack.encode(whole), LIMIT) is None
+
+
+@pytest.mark.parametrize("name", ["logHead", "signature"])
+def test_a_receipt_that_lacks_something_is_left(name: str) -> None:
+    content = {key: item for key, item in CONTENTS["ACK"].items() if key != name}
+    assert read_json(text_of(spoilt("content", content, "ACK")), LIMIT) is None
+
+
+def test_a_key_that_stands_twice_is_left() -> None:
+    for kind in COMMON:
+        text = text_of(envelope(kind))
+        assert read_json(text.replace(b'"senderId"', b'"senderId":"agent_mallory","senderId"'), LIMIT) is None
+        data = data_of(envelope(kind))
+        assert data[0] == 0x88
+        pair = b"\xa9timestamp\x00"
+        assert read_msgpack(b"\x89" + pair + data[1:], LIMIT) is None
+
+
+def test_base64_that_is_not_canonical_is_left() -> None:
+    for kind, names in BYTES_FIELDS.items():
+        for name in names:
+            text = CONTENTS[kind].get(name)
+            if kind == "HANDSHAKE" or text is None:
+                continue
+            bare = text.rstrip("=")
+            for spoil in {
+                bare + "=" * (len(text) - len(bare) + 4),
+                "=" + text[1:],
+                text[:-4] + "====",
+                text[:-4] + "A===",
+            }:
+                assert read_json(text_of(spoilt(f"content.{name}", spoil, kind)), LIMIT) is None
+            if bare != text:
+                spoil = bare[:-1] + "B" + text[len(bare) :]
+                assert read_json(text_of(spoilt(f"content.{name}", spoil, kind)), LIMIT) is None
+
+
+def test_a_ciphertext_of_broken_groups_is_left() -> None:
+    text = CONTENTS["ENCRYPTED"]["encryptedData"]
+    for spoil in (
+        text[:-1] + "A=",
+        "A" * 25,
+        "A" * 22 + "=",
+        "A" * 24 + "=",
+        "A" * 21 + "==",
+        "A" * 22 + "B=",
+        "A" * 21 + "B==",
+    ):
+        assert read_json(text_of(spoilt("content.encryptedData", spoil)), LIMIT) is None
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", "ü".encode(), b"[" * 100_000])
+def test_what_cannot_be_read_is_left(data: bytes) -> None:
+    assert read_json(data, LIMIT) is None
+    assert read_msgpack(data, LIMIT) is None
+
+
+def test_what_is_too_large_is_left() -> None:
+    text = text_of(envelope())
+    data = data_of(envelope())
+    assert read_json(text, len(text)) is not None
+    assert read_json(text, len(text) - 1) is None
+    assert read_msgpack(data, len(text)) is not None
+    assert read_msgpack(data, len(text) - 1) is None
+
+
+# ------------------------------------------------------------------------------------------- no judge of its own
+
+
+def edited(raw: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
+    """The bytes after some were cut out and others put in, place by place."""
+    for place, cut, piece in edits:
+        at = place % (len(raw) + 1)
+        raw = raw[:at] + piece + raw[at + cut :]
+    return raw
+
+
+PIECES = [
+    b'"senderId":"agent_mallory",',
+    b'"priority":"HIGH",',
+    b'"nonce":"AAAA",',
+    b'"x":0,',
+    b'"x":{"messageId":"msg_1"},',
+    b":",
+    b" ",
+    b",",
+    b'"',
+    b"\\u003a",
+    b"\\ud800",
+    b"=",
+    b"NaN",
+    b"1e3",
+    b"-0",
+    b"\xff",
+    b"null",
+]
+
+
+@given(
+    st.sampled_from(COMMON),
+    st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 12), st.sampled_from(PIECES))),
+)
+@example("ENCRYPTED", [(1, 0, b'"senderId":"agent_mallory",')])
+def test_whatever_json_the_fast_way_takes_the_slow_way_reads_the_same(
+    kind: str, edits: list[tuple[int, int, bytes]]
+) -> None:
+    raw = edited(text_of(envelope(kind)), edits)
+    found = read_json(raw, LIMIT)
+    if found is not None:
+        assert json_form(to_envelope(found)) == slowly(raw, Format.JSON)
+
+
+@given(
+    st.sampled_from(COMMON),
+    st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 3), st.binary(max_size=3)), max_size=3),
+)
+def test_whatever_msgpack_the_fast_way_takes_the_slow_way_reads_the_same(
+    kind: str, edits: list[tuple[int, int, bytes]]
+) -> None:
+    raw = edited(data_of(envelope(kind)), edits)
+    found = read_msgpack(raw, LIMIT)
+    if found is not None:
+        assert json_form(to_envelope(found)) == slowly(raw, Format.MSGPACK)
+
+
+@given(st.sampled_from(COMMON), st.randoms(use_true_random=False))
+def test_the_order_of_members_does_not_matter(kind: str, random: Any) -> None:
+    def shuffled(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        items = list(value.items())
+        random.shuffle(items)
+        return {key: shuffled(item) for key, item in items}
+
+    found = read_json(text_of(shuffled(envelope(kind))), LIMIT)
+    assert found is not None
+    assert json_form(to_envelope(found)) == envelope(kind)
