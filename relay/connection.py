@@ -307,9 +307,12 @@ class Connection:
 
     def _message(self, message: Routed, now: int, commands: list[Command]) -> None:
         """Route one message, or answer why not."""
-        if self._over_limit(message.message_id, message.size, now, commands):
-            return
-        if message.sender_id != self.agent_id and agent_key(message.sender_id) != self.key:
+        wait = self.address.charge(message.size, now)
+        if not wait and self._meter is not None:
+            wait = self._meter.charge(message.size, now)
+        if wait:
+            self._limited(wait, message.message_id, now, commands)
+        elif message.sender_id != self.agent_id and agent_key(message.sender_id) != self.key:
             self._mismatch(message.message_id, now, commands)
         elif message.recipient_id == SYSTEM:
             self._system(message, now, commands)
@@ -320,7 +323,8 @@ class Connection:
             self._route(message, now, commands)
 
     def _route(self, message: Routed, now: int, commands: list[Command]) -> None:
-        target = self.relay.router.online.get(agent_key(message.recipient_id))
+        relay = self.relay
+        target = relay.router.online.get(message.recipient_id.lower())
         if message.message_type is MessageType.HANDSHAKE and not self._may_knock(
             target, message, now, commands
         ):
@@ -337,16 +341,19 @@ class Connection:
                 self._malformed(error, now, commands)
                 return
         waiting = target.backlog.waiting + len(data)
-        if waiting > self.relay.meters.limits.queue_bytes:
+        if waiting > relay.meters.limits.queue_bytes:
             commands.append(self._undelivered(ErrorCode.MESSAGE_ERROR, _READS_SLOWLY, message, now))
             return
         target.backlog.waiting = waiting
         commands.append(Send(target, data))
-        counters = self.relay.counters
+        counters = relay.counters
         counters.messages_routed_total += 1
         counters.bytes_routed_total += len(data)
         if message.message_type not in _UNACKNOWLEDGED:
-            commands.append(self._ack(message.message_id, "ROUTED", now))
+            wall = now + relay.wall_offset
+            ack = relay.voice.ack(self.format, self.agent_id, message.message_id, "ROUTED", wall)
+            self.backlog.waiting += len(ack)
+            commands.append(Send(self, ack))
 
     def admits(self, sender: str, message_type: MessageType) -> bool:
         """Whether the agent behind this connection takes a message of this type from that agent key."""

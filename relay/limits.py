@@ -123,8 +123,11 @@ class Meter:
         Returns:
             0 when charged; else nothing was charged, and this is how many ms to wait at least.
         """
-        messages = max(self._messages, now) + self._message_cost
-        size_after = max(self._bytes, now) + size * self._bytes_cost
+        # Spelled out, since this is done twice for every message.
+        before, bytes_before = self._messages, self._bytes
+        messages = before + self._message_cost if before > now else now + self._message_cost
+        size_cost = size * self._bytes_cost
+        size_after = bytes_before + size_cost if bytes_before > now else now + size_cost
         if messages > now + self._message_span or size_after > now + self._bytes_span:
             wait = max(messages - self._message_span, size_after - self._bytes_span) - now
             return int(wait) + 1

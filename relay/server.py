@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import secrets
 import signal
@@ -43,6 +44,7 @@ _TICK_S: Final = 0.5
 _PRUNE_TICKS: Final = 120
 _METRICS_READ_S: Final = 5
 _LINGER_S: Final = 2
+_GC_THRESHOLDS: Final = (20_000, 20, 50)
 
 
 class ServeError(Exception):
@@ -310,6 +312,9 @@ class Server:
         """
         await self.start()
         self._handle_signals()
+        gc.collect()
+        gc.freeze()  # what stands now stays, and need not be looked through again
+        gc.set_threshold(*_GC_THRESHOLDS)
         ready(self)
         await self._ended.wait()
 

@@ -60,20 +60,15 @@ class Voice:
         """An id of ours, which sorts by time; `wall` is ms since the Unix epoch."""
         return new_id(prefix, wall, self._random(10))
 
-    def _ack_id(self, wall: int) -> str:
-        """A `msg_` ULID; within one ms a counter takes the place of fresh randomness."""
+    def ack(self, fmt: Format, to: str, message_id: str, status: str, wall: int) -> bytes:
+        """An ACK for a message: `ROUTED` or `CLOSED`. Its id counts up within one ms."""
         if wall != self._ack_ms or self._ack_count == 0xFFFFFF:
             self._ack_ms, self._ack_count = wall, 0
             self._ack_start = self.new_id("msg_", wall)[:-6]
         self._ack_count += 1
-        return f"{self._ack_start}{self._ack_count:06X}"
-
-    def ack(self, fmt: Format, to: str, message_id: str, status: str, wall: int) -> bytes:
-        """An ACK for a message: `ROUTED` or `CLOSED`."""
+        own_id = f"{self._ack_start}{self._ack_count:06X}"
         content = _AckContent(message_id, status)
-        return _ENCODERS[fmt](
-            _Ack(self._ack_id(wall), SYSTEM, SYSTEM, to, "ACK", content, wall, _ACK_METADATA[fmt])
-        )
+        return _ENCODERS[fmt](_Ack(own_id, SYSTEM, SYSTEM, to, "ACK", content, wall, _ACK_METADATA[fmt]))
 
     def _envelope(self, kind: MessageType, to: str, content: dict[str, Any], wall: int) -> Envelope:
         return Envelope(

@@ -15,7 +15,7 @@ from logging import Logger
 from typing import Final, Protocol, cast
 
 from websockets.extensions import ServerExtensionFactory
-from websockets.frames import Frame, Opcode
+from websockets.frames import Frame, Opcode, apply_mask
 from websockets.http11 import Request, Response
 from websockets.protocol import State as WebSocketState
 from websockets.server import ServerProtocol
@@ -30,6 +30,9 @@ LINGER_MS: Final = 2000
 """How long a client has to answer a close before its connection is cut."""
 COMPRESS_FROM: Final = 1024
 """Messages shorter than this are never compressed."""
+_SMALLEST_FRAME: Final = 6
+_PLAIN: Final = {0x81: Opcode.TEXT, 0x82: Opcode.BINARY}
+"""First bytes of a frame that is a whole message: FIN, no reserved bits, a data opcode."""
 _HEAD_16: Final = struct.Struct("!BBH").pack
 _HEAD_64: Final = struct.Struct("!BBQ").pack
 
@@ -125,6 +128,10 @@ class WebSocket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
         protocol = self._protocol
+        if self._is_plain and not protocol.reader.buffer:
+            data = self._take_plain_frames(data)
+            if not data:
+                return
         if protocol.reader.eof:
             return
         protocol.receive_data(data)
@@ -137,6 +144,43 @@ class WebSocket(asyncio.Protocol):
             self._take_writes()
         if protocol.close_rcvd is not None or protocol.parser_exc is not None:
             self._run(self.connection.lost(self._host.now()))
+
+    def _take_plain_frames(self, data: bytes) -> bytes:
+        """Take whole, unfragmented data frames from the front: nearly all traffic is these.
+
+        Whatever is anything else, even a frame whose end has not come, is left to `websockets`.
+
+        Args:
+            data: what came, beginning with a frame.
+
+        Returns:
+            The rest.
+        """
+        protocol = self._protocol
+        at, size, limit = 0, len(data), protocol.max_message_size or 0
+        while size - at >= _SMALLEST_FRAME and data[at] in _PLAIN and protocol.state is WebSocketState.OPEN:
+            length = data[at + 1] - 0x80  # negative when not masked, which is websockets' to refuse
+            start = at + 2
+            if length == 126:
+                length = data[at + 2] << 8 | data[at + 3]
+                start = at + 4
+            end = start + 4 + length
+            if length < 0 or length == 127 or end > size or length > limit:
+                break
+            opcode, at = _PLAIN[data[at]], end
+            self._message(apply_mask(data[start + 4 : end], data[start : start + 4]), opcode)
+        return data[at:]
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether a frame may be taken without `websockets`: open, not amid fragments, uncompressed."""
+        protocol = self._protocol
+        return (
+            protocol.state is WebSocketState.OPEN
+            and self._fragments is None
+            and self._response is None
+            and not protocol.extensions
+        )
 
     def eof_received(self) -> bool:
         """The client has ended its side; the transport closes by itself."""
