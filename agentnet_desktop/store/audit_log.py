@@ -234,8 +234,10 @@ def steps(session: Session, seq: int) -> list[Step]:
 # --- marks of a person ---
 
 
-def pin(session: Session, mark: Pin) -> None:
-    """Pins an entry, or changes its pin's colour and comment."""
+def pin(session: Session, mark: Pin) -> bool:
+    """Pins an entry, or changes its pin's colour and comment; False: there is no such entry."""
+    if get(session, mark.seq) is None:
+        return False
     statement = insert(_pins.table)
     session.execute(
         statement.on_conflict_do_update(
@@ -243,6 +245,7 @@ def pin(session: Session, mark: Pin) -> None:
         ),
         _pins.values(mark),
     )
+    return True
 
 
 def unpin(session: Session, seq: int) -> None:

@@ -177,7 +177,7 @@ changes = st.lists(st.tuples(st.integers(1, 12), st.sampled_from(STATES)), max_s
 def empty(session: Session) -> None:
     """Deletes the log of the example before."""
     for table in ("log_entry", "log_content", "log_step", "log_span", "log_value", "log_pin", "log_text"):
-        session.connection().exec_driver_sql(" ".join(("DELETE FROM", table)))
+        session.connection().exec_driver_sql(f"DELETE FROM {table}")
 
 
 def found(db: Database, wanted: Filter, **options: Any) -> list[int]:
