@@ -1,29 +1,62 @@
 """An agent: its life cycle and the dispatch of what arrives; the work is done in the rooms beside this file.
 
-Implements the client's part of docs/protocol.md through `conversations`, `delivery`, `negotiation`, `policy`
-and `trust`. Loop-agnostic: needs a running asyncio loop and nothing else of it; knows no Qt. It does not open
-databases, key stores or sockets: `compose` builds those and hands them in.
+Implements the client's part of docs/protocol.md through `conversations`, `handshakes`, `delivery`, `receiving`,
+`negotiation`, `queries`, `policy` and `trust`. Loop-agnostic: needs a running asyncio loop and nothing else of
+it; knows no Qt. It does not open databases, key stores or sockets: `compose` builds those and hands them in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from agentnet_desktop.agent.commands import Commands
-from agentnet_desktop.agent.events import AgentSnapshot, Event
-from agentnet_desktop.agent.ports import Availability, ClientFactory, Clock, Random
+from agentnet_desktop.agent.conversations import Conversations
+from agentnet_desktop.agent.deadlines import DeadlineQueue
+from agentnet_desktop.agent.delivery import Delivery
+from agentnet_desktop.agent.events import (
+    AgentSnapshot,
+    ConnectionChanged,
+    ConnectionState,
+    ConnectionView,
+    Event,
+)
+from agentnet_desktop.agent.ground import Ground, Turn
+from agentnet_desktop.agent.handshakes import Handshakes
+from agentnet_desktop.agent.inbound import Element, Inbound
+from agentnet_desktop.agent.journal import Journal
+from agentnet_desktop.agent.log_queries import LogQueries
+from agentnet_desktop.agent.negotiation import Negotiation
+from agentnet_desktop.agent.people import People
+from agentnet_desktop.agent.ports import Availability, Client, ClientFactory, Clock, ConnectionLike, Random
+from agentnet_desktop.agent.presence import Presence
+from agentnet_desktop.agent.queries import Queries
+from agentnet_desktop.agent.receiving import Receiving
+from agentnet_desktop.agent.sealing import Sealing
+from agentnet_desktop.agent.timing import Timing
+from agentnet_desktop.agent.trust import Trust
+from agentnet_desktop.calendars.zone import local_zone
+from agentnet_desktop.crypto.keys import fingerprint
+from agentnet_desktop.store import contacts, outbox
+from relay.wire.codec import Format
+from relay.wire.envelope import Envelope
 
 if TYPE_CHECKING:
-    from agentnet_desktop.agent.log_queries import LogQueries
     from agentnet_desktop.crypto.keys import IdentityKey
     from agentnet_desktop.store.engine import Database
+    from agentnet_desktop.store.outbox import OutboxRow
+
+BATCH = 64
+_STANDING = ("receive", "connection")  # tasks that run as long as the agent does
+_log = logging.getLogger(__name__)
 
 
 class Agent(Commands):
     """One agent with its identity, database and connection."""
-
-    log: LogQueries
 
     def __init__(
         self,
@@ -37,6 +70,8 @@ class Agent(Commands):
         random: Random,
         keyring_backend: str = "",
         calendar: Availability | None = None,
+        timing: Timing | None = None,
+        deadlines: DeadlineQueue | None = None,
     ) -> None:
         """Wires the agent; touches neither disk nor network.
 
@@ -50,16 +85,110 @@ class Agent(Commands):
             random: returns n random bytes.
             keyring_backend: name of the secret store, for display.
             calendar: source of free time; None: working hours from the settings.
+            timing: other spans of time than the protocol's, for tests.
+            deadlines: another queue than one on the running loop, for tests.
         """
-        raise NotImplementedError
+        self.agent_id = agent_id
+        self.keyring_backend = keyring_backend
+        self._ground = ground = Ground(
+            agent_id=agent_id,
+            identity=identity,
+            db=db,
+            clock=clock,
+            random=random,
+            relay_url=relay_url,
+            calendar=calendar,
+            timing=timing or Timing(),
+            deadlines=deadlines or DeadlineQueue(clock),
+        )
+        self._journal = journal = Journal(ground)
+        self._presence = presence = Presence(ground, journal)
+        trust = Trust(ground, journal, presence)
+        self._handshakes = handshakes = Handshakes(ground, journal, trust)
+        self._delivery = delivery = Delivery(ground, journal, Sealing(ground), handshakes, presence)
+        self._conversations = conversations = Conversations(ground, handshakes, delivery)
+        self._receiving = receiving = Receiving(ground, journal, handshakes, delivery)
+        self._negotiation = Negotiation(ground, journal, conversations, delivery, receiving)
+        self._queries = Queries(ground, journal, conversations, delivery)
+        self._people = People(ground, journal, trust, presence, handshakes, conversations, delivery)
+        self._inbound = Inbound(
+            agent_id,
+            journal=journal,
+            presence=presence,
+            handshakes=handshakes,
+            delivery=delivery,
+            receiving=receiving,
+            conversations=conversations,
+            negotiation=self._negotiation,
+            queries=self._queries,
+        )
+        delivery.on_ended = self._ended
+        self._frames: deque[tuple[Element, bytes]] = deque()
+        self._arrived = asyncio.Event()
+        self._connection = ConnectionView(ConnectionState.OFFLINE, relay_url)
+        self._client: Client = client_factory(
+            on_frame=self._on_frame, on_state=self._on_state, on_sent=self._on_sent
+        )
+        self._started = False
+        self.log = LogQueries(db, clock=clock, own_id=agent_id, zone=ZoneInfo(local_zone()))
+        ground.connect(self._client.send)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        """Says what each deadline does."""
+        jobs: dict[str, Callable[[Turn], None]] = {
+            "outbox": self._delivery.due,
+            "probe": self._delivery.probe,
+            "handshakes": self._handshakes.due,
+            "gaps": self._receiving.gaps_due,
+            "proposals": self._negotiation.due,
+            "queries": self._queries.due,
+        }
+        for key, job in jobs.items():
+            self._ground.on_due(key, self._starter(job, key))
+        self._ground.on_due("count", self._count)
+
+    def _count(self) -> None:
+        self._ground.tasks.start(self._delivery.count(), name="count the outbox")
+
+    def _starter(self, job: Callable[[Turn], None], name: str) -> Callable[[], None]:
+        return lambda: self._ground.start_turn(job, name=name)
+
+    # -------------------------------------------------------------------------------------- life cycle
 
     async def start(self) -> None:
         """Recovers what a crash left, then connects in the background. Returns before it is connected."""
-        raise NotImplementedError
+        if self._started:
+            return
+        self._started = True
+        await self._ground.turn(self._recover)
+        self._ground.tasks.start(self._receive(), name="receive")
+        self._ground.tasks.start(self._client.run(), name="connection")
+
+    def _recover(self, turn: Turn) -> None:
+        """Sets the deadlines that a restart forgot, and does what was due meanwhile."""
+        outbox.recover(turn.session, turn.now)
+        self._delivery.due(turn)
+        self._handshakes.due(turn)
+        self._receiving.gaps_due(turn)
+        self._negotiation.due(turn)
+        self._queries.due(turn)
+        self._queries.recover(turn)
 
     async def stop(self) -> None:
         """Disconnects in order and ends all tasks. What waits stays in the database. Safe to call twice."""
-        raise NotImplementedError
+        if not self._started:
+            return
+        self._started = False
+        self._ground.deadlines.close()
+        await self._client.stop()
+        await self._drain()
+        await self._ground.tasks.cancel_all()
+
+    async def _drain(self) -> None:
+        """Handles what arrived before the goodbye."""
+        while self._frames:
+            await self._take()
 
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Calls `listener` on the loop's thread for every event, after its transaction committed.
@@ -67,12 +196,135 @@ class Agent(Commands):
         Returns:
             A function that ends the subscription.
         """
-        raise NotImplementedError
+        return self._ground.hub.subscribe(listener)
+
+    @property
+    def connection(self) -> ConnectionView:
+        """The connection as last told."""
+        return self._connection
 
     async def snapshot(self) -> AgentSnapshot:
         """Returns all that a face needs at its start; later events keep it current."""
-        raise NotImplementedError
+        return AgentSnapshot(
+            agent_id=self.agent_id,
+            fingerprint=fingerprint(self._ground.identity.public),
+            connection=self._connection,
+            queued=await self._ground.db.read(outbox.count_waiting),
+            keyring_backend=self.keyring_backend,
+            contacts=tuple(await self.contacts()),
+            proposals=tuple(await self.proposals()),
+            requests=tuple(await self.requests()),
+        )
 
     async def wait_connected(self, timeout_s: float) -> bool:
         """Waits until the relay has said CONNECTED; False when the time is up or it will not retry."""
-        raise NotImplementedError
+
+        async def state() -> bool | None:
+            if self._connection.state is ConnectionState.CONNECTED:
+                return True
+            return False if self._connection.state is ConnectionState.STOPPED else None
+
+        return await self._ground.until(ConnectionChanged, state, timeout_s) or False
+
+    def reconnect_now(self) -> None:
+        """Tries to connect at once instead of at the next planned attempt."""
+        self._client.reconnect_now()
+
+    # ---------------------------------------------------------------------------------------- the client
+
+    def _on_frame(self, elements: list[Element], raw: bytes) -> None:
+        self._frames.extend((element, raw) for element in elements)
+        self._arrived.set()
+
+    async def _receive(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            await self._drain()
+
+    async def _take(self) -> None:
+        """Handles what has gathered in one turn; when that fails, one by one, so that only the culprit is left out."""
+        batch = [self._frames.popleft() for _ in range(min(BATCH, len(self._frames)))]
+        try:
+            await self._ground.turn(lambda turn: self._inbound.batch(turn, batch))
+            return
+        except Exception:
+            _log.exception("a batch of %d could not be handled", len(batch))
+        for item in batch:
+            await self._take_one(item)
+
+    async def _take_one(self, item: tuple[Element, bytes]) -> None:
+        try:
+            await self._ground.turn(lambda turn: self._inbound.batch(turn, [item]))
+        except Exception:
+            _log.exception("a received message could not be handled")
+            await self._ground.turn(lambda turn: self._inbound.broken(turn, *item))
+
+    def _on_state(self, view: ConnectionLike) -> None:
+        before = self._connection.state
+        self._connection = ConnectionView(
+            state=ConnectionState(view.state),
+            relay_url=view.relay_url,
+            relay_name=view.relay_name,
+            connection_id=view.connection_id,
+            insecure=view.insecure,
+            round_trip_ms=view.round_trip_ms,
+            retry_at=view.retry_at,
+            reason=view.reason,
+            degraded=view.degraded,
+            clock_skew_ms=view.clock_skew_ms,
+        )
+        now_up = self._connection.state is ConnectionState.CONNECTED
+        if now_up and before is not ConnectionState.CONNECTED:
+            self._journal.wire_format = getattr(self._client, "wire_format", Format.MSGPACK)
+            self._ground.start_turn(self._connected, name="connected")
+        elif not now_up and before is ConnectionState.CONNECTED:
+            self._ground.start_turn(self._disconnected, name="disconnected")
+        self._ground.hub.tell(ConnectionChanged(self._connection))
+
+    def _connected(self, turn: Turn) -> None:
+        """A connection stands: whom to announce, then what waits."""
+        self._presence.forget()
+        self._presence.connected = True
+        self._presence.announce(turn)
+        self._handshakes.online(turn, None)
+        self._delivery.connected(turn)
+
+    def _disconnected(self, turn: Turn) -> None:
+        """The connection is gone: nobody's presence is known, and nothing can be sent."""
+        self._presence.connected = False
+        for contact in contacts.every(turn.session):
+            if self._presence.online(contact.agent_id) is not None:
+                self._presence.note(contact.agent_id, None)
+                self._presence.tell(turn, contact)
+        self._presence.forget()
+
+    def _on_sent(self, envelopes: Sequence[Envelope]) -> None:
+        """Logs what the client sent on its own account: AUTH, HEARTBEAT, DISCONNECT."""
+
+        def job(turn: Turn) -> None:
+            for envelope in envelopes:
+                self._journal.sent(turn, envelope, state="SENT")
+
+        self._ground.start_turn(job, name="log what was sent")
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing received waits and no transaction is under way; deadlines may be."""
+        return not self._frames and self._ground.busy == 0 and len(self._ground.tasks) <= len(_STANDING)
+
+    async def quiet(self) -> None:
+        """Waits until `is_quiet`."""
+        while not self.is_quiet:
+            await asyncio.sleep(0)
+
+    # ---------------------------------------------------------------------------------------- the rooms
+
+    def _ended(self, turn: Turn, row: OutboxRow, reason: str) -> None:
+        """A message's way ended without delivery: whoever posted it must know."""
+        kind, _, rest = row.subject.partition("/")
+        if kind == "query":
+            self._queries.undelivered(turn, rest, reason)
+        elif kind == "proposal":
+            proposal_id, _, revision = rest.rpartition("/")
+            self._negotiation.undelivered(turn, row.peer, proposal_id, int(revision), reason)

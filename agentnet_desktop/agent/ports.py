@@ -7,9 +7,9 @@ in-memory one of the tests' simulator), and the source of free time (`calendars`
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from agentnet_desktop.calendars.hours import Span
 from relay.wire.codec import Decoded
 from relay.wire.envelope import Envelope
 from relay.wire.errors import WireError
@@ -80,20 +80,12 @@ class ClientFactory(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """A stretch of time that is taken. Milliseconds, half-open."""
-
-    start: int
-    end: int
-
-
 class Availability(Protocol):
     """A source of free time: working hours now, real calendars later."""
-
-    def free(self, start: int, end: int, busy: Sequence[Busy]) -> list[Busy]:
-        """Returns the free stretches within [start, end), in order, without those in `busy`."""
 
     @property
     def time_zone(self) -> str:
         """IANA name of the person's zone."""
+
+    def free(self, start: int, end: int, busy: Sequence[Span]) -> list[Span]:
+        """Returns the free stretches within [start, end), in order, without those in `busy`."""

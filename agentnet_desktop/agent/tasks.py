@@ -37,19 +37,20 @@ class Tasks:
         """Returns how many tasks run at this moment."""
         return len(self._running)
 
-    def start(self, coro: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+    def start(self, coro: Coroutine[Any, Any, T], *, name: str, awaited: bool = False) -> asyncio.Task[T]:
         """Starts `coro` on the running loop.
 
         Args:
             coro: what to run.
             name: a few words for a log line.
+            awaited: the caller awaits the task and so hears of its failure; it is not reported.
 
         Returns:
             The task, which a caller may await or cancel; nobody needs to keep it.
         """
         task = asyncio.get_running_loop().create_task(coro, name=name)
         self._running.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._running.discard if awaited else self._done)
         return task
 
     def _done(self, task: asyncio.Task[Any]) -> None:

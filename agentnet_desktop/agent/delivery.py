@@ -1,0 +1,447 @@
+"""Delivery: messages of ours from the outbox to the peer's disk.
+
+Implements docs/protocol.md, *Delivery*: row and log entry commit before anything is sent; `seq` and sealed
+bytes are assigned once a session exists; an attempt is counted before it is made; what the relay could not
+hand over waits for the peer's presence or a probe; a signed receipt ends a row. One deadline serves the whole
+outbox: the database says what is due. Which messages exist is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import update
+
+from agentnet_desktop.agent.errors import NotAllowed, NotFound
+from agentnet_desktop.agent.events import OutboxChanged, Verified
+from agentnet_desktop.agent.ground import Ground, Turn
+from agentnet_desktop.agent.handshakes import NO_SESSION, PEER_OFFLINE
+from agentnet_desktop.agent.sealing import Sealing, thaw
+from agentnet_desktop.agent.trust import KEY_CHANGED
+from agentnet_desktop.crypto.errors import ContentTooLarge, CryptoError
+from agentnet_desktop.crypto.session import verify_receipt
+from agentnet_desktop.protocol.contact import ContactState, may_send
+from agentnet_desktop.protocol.delivery import (
+    MAX_ATTEMPTS,
+    DeliveryEvent,
+    DeliveryState,
+    FailureReason,
+    expiry,
+    next_state,
+    on_error,
+    retry_delay_ms,
+)
+from agentnet_desktop.store import audit_log, contacts, outbox, sessions
+from agentnet_desktop.store.contacts import Contact
+from agentnet_desktop.store.models import OutboxModel
+from agentnet_desktop.store.outbox import OutboxRow
+from agentnet_desktop.store.sessions import StoredSession
+from relay.wire.envelope import MessageType, Priority, agent_key, metadata
+
+if TYPE_CHECKING:
+    from agentnet_desktop.agent.handshakes import Handshakes
+    from agentnet_desktop.agent.journal import Journal
+    from agentnet_desktop.agent.presence import Presence
+    from relay.wire.codec import Decoded
+    from relay.wire.control import AckContent, ErrorContent
+
+BATCH = 64
+_IDLE_FIRST_MS = 1_000
+_IDLE_LONGEST_MS = 60_000
+NOT_APPROVED = "NOT_APPROVED"
+
+
+def _refund(turn: Turn, row: OutboxRow) -> None:
+    """Gives an attempt back: the relay did not hand the message to anybody."""
+    turn.session.execute(
+        update(OutboxModel)
+        .where(OutboxModel.message_id == row.message_id, OutboxModel.attempts > 0)
+        .values(attempts=OutboxModel.attempts - 1)
+    )
+
+
+class Delivery:
+    """The outbox of one agent at work."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        journal: Journal,
+        sealing: Sealing,
+        handshakes: Handshakes,
+        presence: Presence,
+    ) -> None:
+        """Keeps the rooms it works with."""
+        self._ground = ground
+        self._journal = journal
+        self._sealing = sealing
+        self._handshakes = handshakes
+        self._presence = presence
+        self._open: set[str] = set()  # sent on this connection and not settled
+        self._resent: set[str] = set()
+        self._idle_ms = _IDLE_FIRST_MS
+        self.on_ended: Callable[[Turn, OutboxRow, str], None] = lambda turn, row, reason: None
+
+    # ----------------------------------------------------------------------------------------- posting
+
+    def post(
+        self,
+        turn: Turn,
+        contact: Contact,
+        conversation_id: str,
+        message_type: MessageType,
+        content: Mapping[str, Any],
+        *,
+        priority: Priority = Priority.NORMAL,
+        requires_response: bool = False,
+        expires_at: int | None = None,
+        subject: str = "",
+    ) -> OutboxRow:
+        """Queues a message to a contact and sends it if it can go now.
+
+        Args:
+            turn: of the transaction.
+            contact: the recipient.
+            conversation_id: live or new.
+            message_type: of the inner message.
+            content: in JSON form, valid.
+            priority: between conversations.
+            requires_response: for the metadata.
+            expires_at: of a proposal, milliseconds; the message does not outlive it.
+            subject: what it is about, for `on_ended`.
+        """
+        message_id = self._ground.new_id("msg_", turn.now)
+        sessions.open_conversation(turn.session, contact.agent_id, conversation_id, turn.now)
+        outbox.add(
+            turn.session,
+            OutboxRow(
+                message_id=message_id,
+                peer=contact.agent_id,
+                conversation_id=conversation_id,
+                message_type=message_type.value,
+                content=content,
+                envelope_metadata=metadata(priority, encrypted=True, requires_response=requires_response),
+                timestamp=turn.now,
+                created_at=turn.now,
+                expires_at=expiry(turn.now, expires_at),
+                priority=priority.value,
+                next_attempt_at=turn.now,
+                subject=subject,
+            ),
+        )
+        self.pump(turn)
+        row = outbox.get(turn.session, message_id)
+        if row is None:
+            raise LookupError("a row that was just stored is gone")
+        if row.log_seq is None:
+            entry = self._journal.queued(turn, row)
+            outbox.set_log_seq(turn.session, message_id, entry.seq)
+            if not self._presence.connected:
+                self._need_session(turn, contact, row)
+        self._changed(turn)
+        return row
+
+    @staticmethod
+    def may_post(contact: Contact) -> bool:
+        """Tells whether messages may go to a contact."""
+        return may_send(ContactState(contact.state))
+
+    def _need_session(self, turn: Turn, contact: Contact, row: OutboxRow) -> None:
+        """Begins the handshake that a message will need, even before there is a connection."""
+        if may_send(ContactState(contact.state)):
+            if self._sealing.current(turn, row.peer, row.conversation_id) is None:
+                self._handshakes.ensure(turn, contact, row.conversation_id)
+
+    def _changed(self, turn: Turn) -> None:
+        turn.wake("count", turn.now)
+
+    # ------------------------------------------------------------------------------------------ sending
+
+    def pump(self, turn: Turn) -> None:
+        """Sends what is due, in order; the rest is looked at again when something changes."""
+        if not self._presence.connected:
+            return
+        rows = outbox.due(turn.session, turn.now, BATCH)
+        skipped: set[str] = set()
+        progress = False
+        for row in rows:
+            if agent_key(row.peer) in skipped:
+                continue
+            if row.message_id not in self._open and len(self._open) >= self._ground.timing.in_flight:
+                break
+            progress = True
+            if not self._attempt(turn, row):
+                skipped.add(agent_key(row.peer))
+        self._plan(turn, progress)
+
+    def _plan(self, turn: Turn, progress: bool) -> None:
+        """Sets the one deadline of the outbox. What is due and could not go is looked at ever more rarely."""
+        at = outbox.next_deadline(turn.session)
+        if at is None:
+            return
+        if at > turn.now or progress:
+            self._idle_ms = _IDLE_FIRST_MS
+            turn.wake("outbox", at)
+            return
+        turn.wake("outbox", turn.now + self._idle_ms)
+        self._idle_ms = min(2 * self._idle_ms, _IDLE_LONGEST_MS)
+
+    def _attempt(self, turn: Turn, row: OutboxRow) -> bool:
+        """Makes one attempt, or notes why none can be made; False: nothing more for this peer now."""
+        contact = contacts.get(turn.session, row.peer)
+        if contact is None or contact.state == ContactState.BLOCKED:
+            self.fail(turn, row, FailureReason.CONTACT_GONE)
+            return True
+        if not may_send(ContactState(contact.state)):
+            reason = KEY_CHANGED if contact.state == ContactState.KEY_CHANGED else NOT_APPROVED
+            outbox.park_peer(turn.session, row.peer, reason)
+            return False
+        if self._presence.online(row.peer) is False and row.reason != PEER_OFFLINE:
+            self._park(turn, row.peer)
+            return False
+        if row.attempts >= MAX_ATTEMPTS:
+            self.fail(turn, row, FailureReason.ATTEMPTS_EXHAUSTED)
+            return True
+        stored = self._sealing.current(turn, row.peer, row.conversation_id)
+        if stored is None:
+            outbox.move(turn.session, row.message_id, DeliveryState.QUEUED, reason=NO_SESSION)
+            self._handshakes.ensure(turn, contact, row.conversation_id)
+            return True
+        if self._sealing.worn_out(stored, turn.now):
+            self._handshakes.ensure(turn, contact, row.conversation_id)
+        self._send(turn, row, stored)
+        return True
+
+    def _park(self, turn: Turn, peer: str) -> None:
+        """Puts a peer's messages back until it comes online or a probe is due."""
+        outbox.park_peer(turn.session, peer, PEER_OFFLINE)
+        turn.wake("probe", turn.now + self._ground.timing.probe)
+
+    def _send(self, turn: Turn, row: OutboxRow, stored: StoredSession) -> None:
+        state = next_state(DeliveryState(row.state), DeliveryEvent.SENT)
+        if row.sealed is not None and row.session_row == stored.row_id:
+            envelope = thaw(row.sealed)
+            self._journal.state(turn, row.log_seq, state, f"attempt {row.attempts + 1}")
+        else:
+            try:
+                sealed = self._sealing.seal(turn, row, stored)
+            except ContentTooLarge:
+                self.fail(turn, row, FailureReason.TOO_LARGE)
+                return
+            envelope = sealed.envelope
+            entry = self._journal.sent(
+                turn,
+                envelope,
+                state=state,
+                message_type=row.message_type,
+                content=row.content,
+                plaintext=sealed.plaintext,
+                security={"sessionId": stored.session_id, "digest": sealed.digest.hex()},
+            )
+            self._journal.state(turn, row.log_seq, "SEALED", f"as entry {entry.seq}")
+            outbox.set_log_seq(turn.session, row.message_id, entry.seq)
+        # The attempt is counted before it is made: envelopes leave after this turn's commit.
+        at = turn.now + retry_delay_ms(row.attempts + 1)
+        outbox.count_attempt(turn.session, row.message_id, state, at)
+        self._open.add(row.message_id)
+        turn.send(envelope)
+
+    # ------------------------------------------------------------------------------------------ outcomes
+
+    def routed(self, turn: Turn, message_id: str) -> None:
+        """The relay handed a message to the recipient's connection; no proof of delivery."""
+        row = outbox.get(turn.session, message_id)
+        if row is None:
+            self._handshake_news(turn, message_id, "ROUTED", self._handshakes.routed)
+            return
+        state = next_state(DeliveryState(row.state), DeliveryEvent.ROUTED)
+        if state != row.state:
+            outbox.move(turn.session, message_id, state, next_attempt_at=row.next_attempt_at)
+            self._journal.state(turn, row.log_seq, state)
+
+    def _handshake_news(
+        self, turn: Turn, message_id: str, state: str, tell: Callable[[Turn, str, str], bool]
+    ) -> None:
+        for entry in audit_log.by_message(turn.session, message_id):
+            if entry.direction == "out" and tell(turn, entry.peer, message_id):
+                self._journal.state(turn, entry.seq, state)
+                return
+
+    def receipt(self, turn: Turn, decoded: Decoded, ack: AckContent) -> None:
+        """Handles ACK DELIVERED: the peer has a message on disk, by its signature."""
+        sender = decoded.envelope.sender_id
+        row = outbox.get(turn.session, ack.message_id)
+        contact = contacts.get(turn.session, sender)
+        mine = row is not None and agent_key(row.peer) == agent_key(sender)
+        if row is None or not mine or contact is None or contact.identity_key is None:
+            self._journal.received(turn, decoded, state="IGNORED", note="It acknowledges no message of ours")
+            return
+        if not self._holds(turn, contact.identity_key, ack):
+            self._journal.refused_as(
+                turn,
+                decoded,
+                "BAD_RECEIPT",
+                f"A receipt that claims to be from {sender} carries a wrong signature; it was refused.",
+            )
+            return
+        self._journal.received(turn, decoded, verified=Verified.GOOD)
+        if row.state == DeliveryState.DELIVERED:
+            return
+        state = next_state(DeliveryState(row.state), DeliveryEvent.RECEIPT)
+        outbox.settle(turn.session, row.message_id, state, turn.now)
+        contacts.touch(turn.session, row.peer, turn.now)
+        self._journal.state(turn, row.log_seq, state, "receipt verified")
+        if row.message_type == MessageType.DISCONNECT:
+            self._handshakes.end_conversation(turn, row.peer, row.conversation_id)
+        self._forget(turn, row.message_id)
+
+    @staticmethod
+    def _holds(turn: Turn, identity_key: bytes, ack: AckContent) -> bool:
+        """Tells whether a receipt is for any ciphertext ever sent of its message."""
+        for digest in outbox.digests(turn.session, ack.message_id):
+            try:
+                verify_receipt(identity_key, digest, ack.log_head or b"", ack.signature or b"")
+            except CryptoError:
+                continue
+            return True
+        return False
+
+    def relay_error(self, turn: Turn, error: ErrorContent) -> None:
+        """Does to a row what the relay's ERROR about it says."""
+        message_id = error.details.get("originalMessageId")
+        row = outbox.get(turn.session, message_id) if isinstance(message_id, str) else None
+        if row is None:
+            if isinstance(message_id, str) and error.error_code == "RECIPIENT_NOT_FOUND":
+                self._handshake_news(turn, message_id, "QUEUED", self._handshakes.not_found)
+            return
+        resent = row.message_id in self._resent
+        event = on_error(error.error_code, recoverable=error.recoverable, resent=resent)
+        state = DeliveryState(row.state) if event is None else next_state(DeliveryState(row.state), event)
+        if state == row.state and event is not None:
+            return
+        if event is DeliveryEvent.NOT_FOUND:
+            self._not_found(turn, row)
+        elif event is DeliveryEvent.FAIL:
+            self.fail(turn, row, FailureReason.REFUSED_BY_RELAY)
+        elif event is DeliveryEvent.RESEND:
+            self._resent.add(row.message_id)
+            outbox.move(turn.session, row.message_id, state, next_attempt_at=turn.now)
+            self._journal.state(turn, row.log_seq, state, error.error_code)
+        elif row.next_attempt_at is not None:
+            at = max(row.next_attempt_at, turn.now + error.retry_after)
+            outbox.move(turn.session, row.message_id, row.state, next_attempt_at=at)
+            self._journal.state(turn, row.log_seq, row.state, error.error_code)
+
+    def _not_found(self, turn: Turn, row: OutboxRow) -> None:
+        self._presence.note(row.peer, False)
+        _refund(turn, row)
+        self._park(turn, row.peer)
+        self._journal.state(turn, row.log_seq, DeliveryState.QUEUED, "recipient not found")
+        self._open.discard(row.message_id)
+
+    def peer_error(self, turn: Turn, peer: str, error: ErrorContent) -> None:
+        """Handles an ERROR of a peer, sealed: it could not take a message of ours, whose row ends."""
+        message_id = error.details.get("originalMessageId")
+        row = outbox.get(turn.session, message_id) if isinstance(message_id, str) else None
+        if row is not None and agent_key(row.peer) == agent_key(peer):
+            if row.settled_at is None:
+                self.fail(turn, row, FailureReason.REFUSED_BY_PEER)
+            else:
+                self.on_ended(turn, row, FailureReason.REFUSED_BY_PEER)
+
+    def fail(self, turn: Turn, row: OutboxRow, reason: FailureReason) -> None:
+        """Ends a message's way without success."""
+        self._end(turn, row, next_state(DeliveryState(row.state), DeliveryEvent.FAIL), reason)
+
+    def _end(self, turn: Turn, row: OutboxRow, state: DeliveryState, reason: str) -> None:
+        outbox.settle(turn.session, row.message_id, state, turn.now, reason)
+        self._journal.state(turn, row.log_seq, state, reason)
+        self._forget(turn, row.message_id)
+        self.on_ended(turn, row, reason)
+
+    def _forget(self, turn: Turn, message_id: str) -> None:
+        self._open.discard(message_id)
+        self._resent.discard(message_id)
+        self._changed(turn)
+
+    def end_conversation(self, turn: Turn, peer: str, conversation_id: str) -> None:
+        """Ends the messages still on their way in a conversation that the peer ended."""
+        for row in outbox.of_peer(turn.session, peer, conversation_id):
+            self.fail(turn, row, FailureReason.CONVERSATION_ENDED)
+
+    def end_peer(self, turn: Turn, peer: str) -> None:
+        """Ends the messages on their way to a contact that was blocked or removed."""
+        for row in outbox.of_peer(turn.session, peer):
+            self.fail(turn, row, FailureReason.CONTACT_GONE)
+
+    # -------------------------------------------------------------------------------------------- person
+
+    def cancel(self, turn: Turn, message_id: str) -> None:
+        """Gives up on a message because the person said so."""
+        self.fail(turn, self._unsettled(turn, message_id), FailureReason.CANCELLED)
+
+    def retry(self, turn: Turn, message_id: str) -> None:
+        """Tries a waiting, held or failed message again at once."""
+        row = outbox.get(turn.session, message_id)
+        if row is None:
+            raise NotFound(f"There is no message {message_id} in the outbox.")
+        if not outbox.retry(turn.session, message_id, turn.now, expiry(turn.now)):
+            raise NotAllowed("This message was delivered already.")
+        self._journal.state(turn, row.log_seq, DeliveryState.QUEUED, "tried again by hand")
+        self.pump(turn)
+        self._changed(turn)
+
+    def _unsettled(self, turn: Turn, message_id: str) -> OutboxRow:
+        row = outbox.get(turn.session, message_id)
+        if row is None:
+            raise NotFound(f"There is no message {message_id} in the outbox.")
+        if row.settled_at is not None:
+            raise NotAllowed(f"This message is {row.state} already.")
+        return row
+
+    # ---------------------------------------------------------------------------------------------- due
+
+    def due(self, turn: Turn) -> None:
+        """Ends what expired and sends what is due."""
+        for row in outbox.expired(turn.session, turn.now):
+            self._end(turn, row, next_state(DeliveryState(row.state), DeliveryEvent.EXPIRE), "")
+        self.pump(turn)
+        if not self._presence.connected and (at := outbox.next_deadline(turn.session)) is not None:
+            if at > turn.now:
+                turn.wake("outbox", at)
+
+    def probe(self, turn: Turn) -> None:
+        """Tries the oldest message of every peer that the relay did not find."""
+        waiting = False
+        for contact in contacts.every(turn.session):
+            sendable = may_send(ContactState(contact.state))
+            if sendable and self._presence.online(contact.agent_id) is False:
+                parked = outbox.park_peer(turn.session, contact.agent_id, PEER_OFFLINE, probe_at=turn.now)
+                waiting = waiting or parked > 0
+        self.pump(turn)
+        if waiting:
+            turn.wake("probe", turn.now + self._ground.timing.probe)
+
+    def connected(self, turn: Turn) -> None:
+        """A connection stands: everything not yet delivered is due, and nobody's presence is known."""
+        self._open.clear()
+        outbox.recover(turn.session, turn.now)
+        for contact in contacts.every(turn.session):
+            outbox.wake_peer(turn.session, contact.agent_id, turn.now, reasons=(PEER_OFFLINE,))
+        self.pump(turn)
+
+    def online(self, turn: Turn, peer: str) -> None:
+        """A peer came online: what waited for that is due."""
+        outbox.wake_peer(turn.session, peer, turn.now, reasons=(PEER_OFFLINE,))
+        self.pump(turn)
+
+    def offline(self, turn: Turn, peer: str) -> None:
+        """A peer went offline: its messages wait, and attempts are not spent."""
+        contact = contacts.get(turn.session, peer)
+        if contact is not None and may_send(ContactState(contact.state)):
+            self._park(turn, peer)
+
+    async def count(self) -> None:
+        """Tells faces how many messages are not delivered."""
+        self._ground.hub.tell(OutboxChanged(await self._ground.db.read(outbox.count_waiting)))

@@ -1,0 +1,217 @@
+"""The ground that the rooms of an agent stand on: turns, events, deadlines, ids.
+
+A *turn* is one write transaction together with what follows from it once it is durable: events to tell,
+envelopes to send, deadlines to set. A job runs on the database's writer thread and only notes what follows;
+the ground does it on the loop's thread after the commit, in the order of the commits. So nothing is told or
+sent that a crash could undo, and a job that raises has no effect at all.
+
+Implements docs/protocol.md, *Delivery* ("row and log entry commit before anything is sent"). Decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from agentnet_desktop.agent.deadlines import DeadlineQueue
+from agentnet_desktop.agent.events import Event, LogAppended, LogChanged, LogRow
+from agentnet_desktop.agent.ports import Availability, Clock, Random
+from agentnet_desktop.agent.tasks import Tasks
+from agentnet_desktop.agent.timing import Timing
+from relay.wire.envelope import Envelope, new_id
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from agentnet_desktop.crypto.keys import IdentityKey
+    from agentnet_desktop.store.engine import Database
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class Hub:
+    """Tells events to whoever subscribed, in order."""
+
+    def __init__(self) -> None:
+        """Makes a hub without listeners."""
+        self._listeners: list[Callable[[Event], None]] = []
+
+    def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Adds a listener; returns what ends its subscription."""
+        self._listeners.append(listener)
+
+        def end() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return end
+
+    def tell(self, event: Event) -> None:
+        """Calls every listener; one that raises is reported and does not keep the others from hearing."""
+        for listener in tuple(self._listeners):
+            try:
+                listener(event)
+            except Exception:
+                _log.exception("a listener failed on %s", type(event).__name__)
+
+
+class Turn:
+    """One write transaction, and what follows once it is durable.
+
+    Attributes:
+        session: of the transaction; only for use inside the job.
+        now: milliseconds since the epoch, one value for the whole turn.
+    """
+
+    def __init__(self, session: Session, now: int) -> None:
+        """Begins a turn at `now`."""
+        self.session = session
+        self.now = now
+        self.appended: list[LogRow] = []
+        self.changed: dict[int, LogRow] = {}
+        self.events: list[Event] = []
+        self.outgoing: list[Envelope] = []
+        self.due: dict[str, int] = {}
+        self.after: list[Callable[[], None]] = []
+
+    def tell(self, event: Event) -> None:
+        """Notes an event."""
+        self.events.append(event)
+
+    def send(self, envelope: Envelope) -> None:
+        """Notes an envelope to send. Control messages and messages whose row is already IN_FLIGHT only."""
+        self.outgoing.append(envelope)
+
+    def wake(self, key: str, at: int) -> None:
+        """Notes that the deadline `key` is due at `at` or sooner."""
+        self.due[key] = min(at, self.due.get(key, at))
+
+    def then(self, action: Callable[[], None]) -> None:
+        """Notes something quick to do on the loop's thread after the commit."""
+        self.after.append(action)
+
+
+class Ground:
+    """What every room of one agent shares."""
+
+    def __init__(
+        self,
+        *,
+        agent_id: str,
+        identity: IdentityKey,
+        db: Database,
+        clock: Clock,
+        random: Random,
+        relay_url: str,
+        calendar: Availability | None,
+        timing: Timing,
+        deadlines: DeadlineQueue,
+    ) -> None:
+        """Keeps what it is given; see `Agent`."""
+        self.agent_id = agent_id
+        self.identity = identity
+        self.db = db
+        self.clock = clock
+        self.random = random
+        self.relay_url = relay_url
+        self.calendar = calendar
+        self.timing = timing
+        self.deadlines = deadlines
+        self.hub = Hub()
+        self.tasks = Tasks()
+        self._transmit: Callable[[Sequence[Envelope]], bool] = lambda _: False
+        self._due: dict[str, Callable[[], None]] = {}
+        self._busy = 0
+        self.failpoint: Callable[[str], None] = lambda _: None  # tests of crashes set it
+
+    def connect(self, transmit: Callable[[Sequence[Envelope]], bool]) -> None:
+        """Says how envelopes leave; the callable answers False when there is no connection."""
+        self._transmit = transmit
+
+    def on_due(self, key: str, action: Callable[[], None]) -> None:
+        """Says what happens when the deadline `key` comes."""
+        self._due[key] = action
+
+    def wake(self, key: str, at: int) -> None:
+        """Sets the deadline `key` to `at`, unless it is sooner already. On the loop's thread."""
+        self.deadlines.set_earlier(key, at, self._due[key])
+
+    def new_id(self, prefix: str, now: int) -> str:
+        """Returns a fresh id that sorts by time, such as `msg_…`."""
+        return new_id(prefix, now, self.random(10))
+
+    async def turn(self, job: Callable[[Turn], T]) -> T:
+        """Runs `job` as one write transaction, then does what follows from it.
+
+        A caller that is cancelled meanwhile does not stop what follows: the transaction may be durable.
+
+        Returns:
+            What `job` returned, after the commit is durable.
+        """
+        return await asyncio.shield(self.tasks.start(self._turn(job), name="turn", awaited=True))
+
+    @property
+    def busy(self) -> int:
+        """How many turns are under way."""
+        return self._busy
+
+    async def _turn(self, job: Callable[[Turn], T]) -> T:
+        begun: list[Turn] = []
+
+        def work(session: Session) -> T:
+            turn = Turn(session, self.clock())
+            begun[:] = [turn]
+            return job(turn)
+
+        self._busy += 1
+        try:
+            self.failpoint("turn")
+            result = await self.db.write(work)
+            self.failpoint("committed")
+            self._follow(begun[0])
+        finally:
+            self._busy -= 1
+        return result
+
+    async def until(
+        self, kind: type[Event], check: Callable[[], Awaitable[T | None]], timeout_s: float
+    ) -> T | None:
+        """Waits until `check` gives something, looking again after every event of a kind.
+
+        Returns:
+            What `check` gave, or None when the time is up.
+        """
+        news = asyncio.Event()
+        end = self.hub.subscribe(lambda event: news.set() if isinstance(event, kind) else None)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while (found := await check()) is None:
+                    await news.wait()
+                    news.clear()
+                return found
+        except TimeoutError:
+            return None
+        finally:
+            end()
+
+    def start_turn(self, job: Callable[[Turn], None], *, name: str) -> None:
+        """Runs `job` as a turn in a task of its own."""
+        self.tasks.start(self.turn(job), name=name)
+
+    def _follow(self, turn: Turn) -> None:
+        fresh = {row.seq for row in turn.appended}
+        if fresh:
+            self.hub.tell(LogAppended(tuple(turn.changed.get(row.seq, row) for row in turn.appended)))
+        if later := tuple(row for seq, row in turn.changed.items() if seq not in fresh):
+            self.hub.tell(LogChanged(later))
+        for event in turn.events:
+            self.hub.tell(event)
+        if turn.outgoing:
+            self._transmit(turn.outgoing)
+        for key, at in turn.due.items():
+            self.wake(key, at)
+        for action in turn.after:
+            action()

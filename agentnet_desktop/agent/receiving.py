@@ -1,0 +1,481 @@
+"""Receiving sealed messages: from the bytes of an ENCRYPTED envelope to one message handed on, exactly once.
+
+Implements docs/protocol.md, *Messages* (the receiver's steps) and *Duplicates, order, poison*. All steps of one
+message happen in one turn, so the acknowledgement leaves only after the message is on disk. A failure at any
+step changes no state but the log. What a message means is for `negotiation` and `queries`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from agentnet_desktop.agent.events import Verified
+from agentnet_desktop.agent.ground import Ground, Turn
+from agentnet_desktop.agent.sealing import freeze, thaw
+from agentnet_desktop.crypto.errors import CryptoError, DecryptionFailed
+from agentnet_desktop.crypto.replay import Acceptance, Duplicate, Gap, InOrder, Late, ReceiveWindow
+from agentnet_desktop.crypto.session import (
+    Opened,
+    SessionKeys,
+    open_sealed,
+    sign_receipt,
+    substance,
+    verify_sealed,
+)
+from agentnet_desktop.crypto.session import Verified as VerifiedEnvelope
+from agentnet_desktop.protocol.contact import ContactState, may_receive, may_send
+from agentnet_desktop.protocol.content import Content, build_content, parse_content
+from agentnet_desktop.protocol.session import SessionEvent, SessionState, may_open
+from agentnet_desktop.store import audit_log, contacts, inbox, sessions
+from agentnet_desktop.store.audit_log import Anchor, LogEntry
+from agentnet_desktop.store.contacts import Contact
+from agentnet_desktop.store.inbox import SET_ASIDE, STORED, HeldMessage, InboxRow
+from agentnet_desktop.store.sessions import StoredSession
+from relay.wire import control
+from relay.wire.control import AckContent, AckStatus, ErrorContent
+from relay.wire.envelope import MessageType, Priority
+from relay.wire.errors import ERRORS, ErrorCode, WireError
+
+if TYPE_CHECKING:
+    from agentnet_desktop.agent.delivery import Delivery
+    from agentnet_desktop.agent.handshakes import Handshakes
+    from agentnet_desktop.agent.journal import Journal
+    from relay.wire.codec import Decoded
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """One message of a peer, opened, valid and stored, in its turn.
+
+    Attributes:
+        contact: who sent it.
+        conversation_id: in which conversation.
+        message_id: of its envelope.
+        message_type: what `content` is.
+        content: parsed.
+        raw: the whole content in JSON form, unknown fields included.
+        received_at: milliseconds since the epoch.
+        log_seq: its entry in the log.
+        late: its gap had been given up.
+    """
+
+    contact: Contact
+    conversation_id: str
+    message_id: str
+    message_type: MessageType
+    content: Content
+    raw: Mapping[str, Any]
+    received_at: int
+    log_seq: int | None
+    late: bool = False
+
+
+class Receiver(Protocol):
+    """Who takes what arrived."""
+
+    def arrived(self, turn: Turn, message: Arrived) -> None:
+        """Handles one message inside the turn that stored it."""
+
+
+class Receiving:
+    """Opens what peers sealed for this agent."""
+
+    def __init__(self, ground: Ground, journal: Journal, handshakes: Handshakes, delivery: Delivery) -> None:
+        """Keeps the rooms it works with; `receiver` is set when all rooms stand."""
+        self._ground = ground
+        self._journal = journal
+        self._handshakes = handshakes
+        self._delivery = delivery
+        self.receiver: Receiver | None = None
+
+    # ------------------------------------------------------------------------------------------- steps
+
+    def sealed(self, turn: Turn, decoded: Decoded) -> None:
+        """Handles one ENCRYPTED envelope.
+
+        1. Its sender is a contact with a pinned key.
+        2. The signature holds under that key, over the bytes as they came.
+        3. A duplicate is acknowledged again, silently.
+        4. The session it names is at hand, and the message opens under it.
+        5. Its `seq` is new and not too far ahead.
+        6. Its content is valid for its type; else it is set aside.
+        7. It is stored and acknowledged, and handed on in its turn.
+        """
+        envelope = decoded.envelope
+        contact = contacts.get(turn.session, envelope.sender_id)  # (1)
+        key = contact.identity_key if contact is not None else None
+        if contact is None or key is None or not may_receive(ContactState(contact.state)):
+            self._journal.received(turn, decoded, state="REFUSED", note="from an agent that is not approved")
+            return
+        try:
+            verified = verify_sealed(envelope, identity_key=key, own_id=self._ground.agent_id)  # (2)
+        except (CryptoError, WireError) as error:
+            self._journal.refused(turn, decoded, error)
+            return
+        seen = inbox.seen(turn.session, key, envelope.message_id)
+        if seen is not None and seen.digest == verified.digest:  # (3)
+            self._again(turn, decoded, seen)
+            return
+        stored = self._session(turn, contact, verified)
+        if stored is None:
+            self._journal.received(
+                turn, decoded, verified=Verified.GOOD, state="REFUSED", note="its session is not known here"
+            )
+            self._handshakes.recover(turn, contact, envelope.conversation_id)
+            return
+        opened = self._open(turn, decoded, contact, verified, stored)  # (4)
+        if opened is not None:
+            if seen is not None:
+                self._resealed(turn, decoded, verified, opened, stored, seen)
+            else:
+                self._new(turn, decoded, contact, verified, opened, stored)
+
+    def _session(self, turn: Turn, contact: Contact, verified: VerifiedEnvelope) -> StoredSession | None:
+        """Returns the session that a message names, within its conversation and under the pinned key."""
+        for stored in sessions.by_session_id(turn.session, contact.agent_id, verified.content.session_id):
+            if (
+                stored.conversation_id == verified.envelope.conversation_id
+                and stored.peer_key == contact.identity_key
+                and stored.keys is not None
+                and may_open(SessionState(stored.state))
+            ):
+                return stored
+        return None
+
+    def _open(
+        self,
+        turn: Turn,
+        decoded: Decoded,
+        contact: Contact,
+        verified: VerifiedEnvelope,
+        stored: StoredSession,
+    ) -> Opened | None:
+        keys = SessionKeys.from_bytes(stored.keys or b"")
+        try:
+            opened = open_sealed(verified, keys)
+            _window(stored).check(opened.seq)
+        except DecryptionFailed as error:
+            self._journal.refused(turn, decoded, error)
+            self._handshakes.recover(turn, contact, decoded.envelope.conversation_id)
+            return None
+        except CryptoError as error:
+            self._journal.refused(turn, decoded, error)
+            return None
+        finally:
+            keys.wipe()
+        return opened
+
+    def _again(self, turn: Turn, decoded: Decoded, seen: InboxRow) -> None:
+        """The same bytes again: the stored acknowledgement again, and nothing else."""
+        self._journal.received(turn, decoded, verified=Verified.GOOD, state="DUPLICATE", note="again")
+        if seen.ack is not None:
+            ack = thaw(seen.ack)
+            self._journal.sent(turn, ack, state="SENT")
+            turn.send(ack)
+
+    def _resealed(
+        self,
+        turn: Turn,
+        decoded: Decoded,
+        verified: VerifiedEnvelope,
+        opened: Opened,
+        stored: StoredSession,
+        seen: InboxRow,
+    ) -> None:
+        """A known message sealed again: acknowledged only if it says the same."""
+        if substance(verified, opened) != seen.content_hash:
+            self._journal.refused_as(
+                turn,
+                decoded,
+                "MESSAGE_ID_REUSED",
+                f"{decoded.envelope.sender_id} sent another message under the id of an earlier one; "
+                "it was refused.",
+            )
+            return
+        window = _window(stored)
+        outcome = window.accept(opened.seq)
+        sessions.save_window(turn.session, stored.row_id, window.to_bytes())
+        self._handshakes.prove(turn, _reread(turn, stored), SessionEvent.OPENED)
+        entry = self._journal.received(
+            turn,
+            decoded,
+            verified=Verified.GOOD,
+            state="DUPLICATE",
+            note="again, sealed anew",
+            message_type=verified.content.original_type.value,
+            plaintext=opened.plaintext,
+            content=opened.content,
+        )
+        if seen.state == STORED:
+            self._acknowledge(turn, verified, entry)
+        self._release(turn, stored, outcome)
+
+    def _new(
+        self,
+        turn: Turn,
+        decoded: Decoded,
+        contact: Contact,
+        verified: VerifiedEnvelope,
+        opened: Opened,
+        stored: StoredSession,
+    ) -> None:
+        window = _window(stored)
+        outcome = window.accept(opened.seq)  # (5)
+        if isinstance(outcome, Duplicate):
+            self._journal.refused_as(
+                turn,
+                decoded,
+                "SEQUENCE_REUSED",
+                f"{contact.agent_id} used a sequence number twice; the second message was refused.",
+            )
+            return
+        sessions.save_window(turn.session, stored.row_id, window.to_bytes())
+        self._handshakes.prove(turn, _reread(turn, stored), SessionEvent.OPENED)
+        try:
+            content = parse_content(verified.content.original_type, opened.content)  # (6)
+        except WireError as error:
+            self._set_aside(turn, decoded, contact, verified, opened, error)
+            self._release(turn, stored, outcome)
+            return
+        self._store(turn, decoded, contact, verified, opened, stored, outcome, content)
+
+    def _store(
+        self,
+        turn: Turn,
+        decoded: Decoded,
+        contact: Contact,
+        verified: VerifiedEnvelope,
+        opened: Opened,
+        stored: StoredSession,
+        outcome: Acceptance,
+        content: Content,
+    ) -> None:
+        entry = self._log(turn, decoded, contact, verified, opened, outcome)
+        ack = self._acknowledge(turn, verified, entry)  # (7)
+        self._remember(turn, contact, verified, opened, STORED, ack=ack, log_seq=entry.seq)
+        contacts.touch(turn.session, contact.agent_id, turn.now)
+        sessions.open_conversation(turn.session, contact.agent_id, decoded.envelope.conversation_id, turn.now)
+        kind = verified.content.original_type
+        if isinstance(outcome, Gap):
+            by = turn.now + self._ground.timing.gap_wait
+            message = HeldMessage(
+                session_row=stored.row_id,
+                seq=opened.seq,
+                message_id=decoded.envelope.message_id,
+                message_type=kind.value,
+                content=opened.content,
+                received_at=turn.now,
+                deliver_by=by,
+                log_seq=entry.seq,
+            )
+            inbox.hold(turn.session, message)
+            turn.wake("gaps", by)
+            return
+        self._hand_on(
+            turn,
+            Arrived(
+                contact=contact,
+                conversation_id=decoded.envelope.conversation_id,
+                message_id=decoded.envelope.message_id,
+                message_type=kind,
+                content=content,
+                raw=opened.content,
+                received_at=turn.now,
+                log_seq=entry.seq,
+                late=isinstance(outcome, Late),
+            ),
+        )
+        self._release(turn, stored, outcome)
+
+    # --------------------------------------------------------------------------------------- the parts
+
+    def _log(
+        self,
+        turn: Turn,
+        decoded: Decoded,
+        contact: Contact,
+        verified: VerifiedEnvelope,
+        opened: Opened,
+        outcome: Acceptance,
+    ) -> LogEntry:
+        notes = []
+        if isinstance(outcome, Gap):
+            notes.append("ahead of its turn")
+        if isinstance(outcome, Late):
+            notes.append("late")
+        if contact.state == ContactState.KEY_CHANGED:
+            notes.append("under a key in doubt")
+        return self._journal.received(
+            turn,
+            decoded,
+            message_type=verified.content.original_type.value,
+            content=opened.content,
+            plaintext=opened.plaintext,
+            verified=Verified.GOOD,
+            note=", ".join(notes),
+            security={
+                "sessionId": verified.content.session_id,
+                "seq": opened.seq,
+                "digest": verified.digest.hex(),
+            },
+        )
+
+    def _remember(
+        self,
+        turn: Turn,
+        contact: Contact,
+        verified: VerifiedEnvelope,
+        opened: Opened,
+        state: str,
+        *,
+        ack: bytes | None = None,
+        problem: str = "",
+        log_seq: int | None = None,
+    ) -> None:
+        row = InboxRow(
+            peer=contact.agent_id,
+            peer_key=contact.identity_key or b"",
+            message_id=verified.envelope.message_id,
+            digest=verified.digest,
+            content_hash=substance(verified, opened),
+            received_at=turn.now,
+            state=state,
+            ack=ack,
+            problem=problem,
+            log_seq=log_seq,
+        )
+        inbox.add(turn.session, row)
+
+    def _acknowledge(self, turn: Turn, verified: VerifiedEnvelope, entry: LogEntry) -> bytes:
+        """Signs that the message is stored, and where this log stood; returns the ACK's bytes."""
+        envelope = verified.envelope
+        content = AckContent(
+            message_id=envelope.message_id,
+            status=AckStatus.DELIVERED,
+            log_head=entry.entry_hash,
+            signature=sign_receipt(self._ground.identity, verified.digest, entry.entry_hash),
+        )
+        ack = self._handshakes.control_envelope(
+            turn, envelope.sender_id, envelope.conversation_id, control.build(content)
+        )
+        audit_log.add_anchor(
+            turn.session, Anchor(entry.seq, entry.entry_hash, "PEER", envelope.sender_id, turn.now)
+        )
+        self._journal.sent(turn, ack, state="SENT")
+        turn.send(ack)
+        return freeze(ack)
+
+    def _set_aside(
+        self,
+        turn: Turn,
+        decoded: Decoded,
+        contact: Contact,
+        verified: VerifiedEnvelope,
+        opened: Opened,
+        error: WireError,
+    ) -> None:
+        """Keeps a message whose content is not valid, and tells its sender, whose row ends with that."""
+        entry = self._journal.received(
+            turn,
+            decoded,
+            message_type=verified.content.original_type.value,
+            content=opened.content,
+            plaintext=opened.plaintext,
+            verified=Verified.GOOD,
+            state="SET_ASIDE",
+            note=f"set aside: {error.field} {error.reason}",
+        )
+        problem = f"{error.field}: {error.reason}"
+        self._remember(turn, contact, verified, opened, SET_ASIDE, problem=problem, log_seq=entry.seq)
+        # An ERROR about an ERROR could go back and forth for ever.
+        if verified.content.original_type is not MessageType.ERROR:
+            self.complain(turn, contact, decoded.envelope.conversation_id, decoded.envelope.message_id, error)
+
+    def complain(
+        self, turn: Turn, contact: Contact, conversation_id: str, message_id: str, error: WireError
+    ) -> None:
+        """Answers a message that cannot be taken with a sealed ERROR, if the contact gets answers."""
+        if not may_send(ContactState(contact.state)):
+            return
+        meaning = ERRORS[ErrorCode.INVALID_MESSAGE_FORMAT]
+        content = ErrorContent(
+            error_code=ErrorCode.INVALID_MESSAGE_FORMAT.value,
+            message=f"{error.field} {error.reason}",
+            details={"originalMessageId": message_id, "field": error.field, "reason": error.reason},
+            recoverable=meaning.recoverable,
+            retry_after=meaning.retry_after_ms,
+        )
+        self._delivery.post(
+            turn, contact, conversation_id, MessageType.ERROR, build_content(content), priority=Priority.HIGH
+        )
+
+    # -------------------------------------------------------------------------------------- the order
+
+    def _release(self, turn: Turn, stored: StoredSession, outcome: Acceptance) -> None:
+        """Hands on what had waited for the message that just came."""
+        if isinstance(outcome, InOrder):
+            self._hand_on_held(turn, stored, outcome.ready)
+
+    def _hand_on_held(self, turn: Turn, stored: StoredSession, ready: tuple[int, ...]) -> None:
+        contact = contacts.get(turn.session, stored.peer)
+        if contact is None or len(ready) == 0:
+            return
+        held = {message.seq: message for message in inbox.held(turn.session, stored.row_id)}
+        for seq in ready:
+            message = held.get(seq)
+            if message is None:
+                continue
+            inbox.release(turn.session, stored.row_id, seq)
+            kind = MessageType(message.message_type)
+            self._hand_on(
+                turn,
+                Arrived(
+                    contact=contact,
+                    conversation_id=stored.conversation_id,
+                    message_id=message.message_id,
+                    message_type=kind,
+                    content=parse_content(kind, message.content),
+                    raw=message.content,
+                    received_at=message.received_at,
+                    log_seq=message.log_seq,
+                ),
+            )
+
+    def gaps_due(self, turn: Turn) -> None:
+        """Gives up gaps that were waited for long enough, and notes them."""
+        for row_id in inbox.overdue(turn.session, turn.now):
+            stored = sessions.get(turn.session, row_id)
+            if stored is None:
+                continue
+            window = _window(stored)
+            skipped = window.skip()
+            sessions.save_window(turn.session, row_id, window.to_bytes(), received=0)
+            count = len(skipped.missing)
+            name = self._journal.name(turn, stored.peer)
+            self._journal.local(
+                turn,
+                peer=stored.peer,
+                message_type="GAP",
+                state="LOCAL",
+                summary=f"{count} message{'s' if count != 1 else ''} of {name} did not arrive in time",
+                conversation_id=stored.conversation_id,
+                content={"missing": list(skipped.missing), "sessionId": stored.session_id},
+            )
+            self._hand_on_held(turn, stored, skipped.ready)
+        if (at := inbox.next_deadline(turn.session)) is not None:
+            turn.wake("gaps", at)
+
+    def _hand_on(self, turn: Turn, message: Arrived) -> None:
+        if self.receiver is not None:
+            self.receiver.arrived(turn, message)
+
+
+def _window(stored: StoredSession) -> ReceiveWindow:
+    return ReceiveWindow.from_bytes(stored.window) if stored.window else ReceiveWindow()
+
+
+def _reread(turn: Turn, stored: StoredSession) -> StoredSession:
+    """Returns the session with the window and counters just written, so that saving it loses neither."""
+    return sessions.get(turn.session, stored.row_id) or stored

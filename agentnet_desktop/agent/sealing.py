@@ -1,0 +1,90 @@
+"""Sealing: which session a conversation has, and putting a message under its keys.
+
+Implements docs/protocol.md, *Messages* and *Rotation and loss*: `seq` and the sealed bytes are assigned in one
+transaction; limits on a session's age and use are soft. Starts no handshakes (`handshakes` does) and sends
+nothing (`delivery` does).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from agentnet_desktop.agent.ground import Ground, Turn
+from agentnet_desktop.crypto.session import Sealed, SessionKeys, seal
+from agentnet_desktop.protocol.session import SessionState
+from agentnet_desktop.store import outbox, sessions
+from agentnet_desktop.store.outbox import OutboxRow
+from agentnet_desktop.store.sessions import StoredSession
+from relay.wire.envelope import Envelope, MessageType
+
+_decoder = msgspec.json.Decoder(Envelope)
+
+
+def freeze(envelope: Envelope) -> bytes:
+    """Returns an envelope's JSON bytes, for a row of the database."""
+    return msgspec.json.encode(envelope)
+
+
+def thaw(stored: bytes) -> Envelope:
+    """Returns the envelope that `freeze` wrote."""
+    return _decoder.decode(stored)
+
+
+class Sealing:
+    """Seals this agent's messages."""
+
+    def __init__(self, ground: Ground) -> None:
+        """Keeps the ground."""
+        self._ground = ground
+
+    def current(self, turn: Turn, peer: str, conversation_id: str) -> StoredSession | None:
+        """Returns the session under which messages of a conversation are sent now, or None."""
+        found = sessions.in_conversation(turn.session, peer, conversation_id, (SessionState.ACTIVE,))
+        return found[0] if found else None
+
+    def worn_out(self, stored: StoredSession, now: int) -> bool:
+        """Tells whether a session is old or used enough to be replaced."""
+        timing = self._ground.timing
+        return (
+            now - stored.created_at >= timing.rotation_age or stored.message_count >= timing.rotation_messages
+        )
+
+    def seal(self, turn: Turn, row: OutboxRow, stored: StoredSession) -> Sealed:
+        """Seals a message under a session: takes its `seq` and stores its bytes, in this transaction.
+
+        Raises:
+            ContentTooLarge: the content does not fit into one message; no `seq` was taken.
+        """
+        if stored.keys is None:
+            raise LookupError(f"the session of row {stored.row_id} has no keys")
+        keys = SessionKeys.from_bytes(stored.keys)
+        fresh = sessions.get(turn.session, stored.row_id)
+        seq = stored.next_seq if fresh is None else fresh.next_seq
+        sealed = seal(
+            keys,
+            self._ground.identity,
+            session_id=stored.session_id,
+            seq=seq,
+            message_id=row.message_id,
+            conversation_id=row.conversation_id,
+            sender_id=self._ground.agent_id,
+            recipient_id=row.peer,
+            original_type=MessageType(row.message_type),
+            content=dict(row.content),
+            timestamp=row.timestamp,
+            metadata=dict(row.envelope_metadata),
+            opening=self._ground.random(32),
+            hedge=self._ground.random(32),
+        )
+        keys.wipe()
+        taken = sessions.take_seq(turn.session, stored.row_id)
+        outbox.set_sealed(
+            turn.session,
+            row.message_id,
+            session_row=stored.row_id,
+            seq=taken,
+            sealed=freeze(sealed.envelope),
+            digest=sealed.digest,
+            now=turn.now,
+        )
+        return sealed
