@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from agentnet_desktop.agent.errors import BadInput
 from agentnet_desktop.crypto.keys import fingerprint
-from agentnet_desktop.protocol.contact_link import BadLink, parse_contact_link
+from agentnet_desktop.protocol.contact_link import BadLink, parse_contact_link, parse_invite_link
+from relay.wire.envelope import is_agent_id
 
 _ELLIPSIS = "…"
 _MAX_COMBINING_RUN = 4  # legitimate scripts stack up to three or four marks on one letter
@@ -123,3 +124,36 @@ def link_facts(link: str) -> LinkFacts:
     except BadLink as error:
         raise BadInput(str(error)) from None
     return LinkFacts(parsed.agent_id, parsed.relay, fingerprint(parsed.key), parsed.expires)
+
+
+@dataclass(frozen=True, slots=True)
+class InviteFacts:
+    """What a relay's join link says."""
+
+    relay: str
+    name: str
+    pinned: bool  # whether it brings the fingerprint of the relay's own certificate
+
+
+def invite_facts(link: str) -> InviteFacts:
+    """Read a join link without using it.
+
+    Raises:
+        BadInput: it is not one; the message says why.
+    """
+    try:
+        parsed = parse_invite_link(link.strip())
+    except BadLink as error:
+        raise BadInput(str(error)) from None
+    return InviteFacts(parsed.relay, parsed.name, parsed.cert is not None)
+
+
+def agent_id_problem(text: str) -> str:
+    """Say what is wrong with an agent's id that a person typed; "" when it will do."""
+    if is_agent_id(text):
+        return ""
+    if len(text) < 2 or len(text) > 64:
+        return "An agent's id has 2 to 64 characters."
+    if text.lower() == "system":
+        return "The name 'system' means the relay; choose another."
+    return "Use letters, digits, '.', '_' and '-', and begin with a letter or digit."

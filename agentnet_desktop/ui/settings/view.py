@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import version
 
 from PySide6.QtCore import QUrl, qVersion
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QSystemTrayIcon, QVBoxLayout, QWidget
 
-from agentnet_desktop import __version__
 from agentnet_desktop.agent.events import AgentSnapshot
 from agentnet_desktop.ui import text
 from agentnet_desktop.ui.bridge import Bridge
@@ -103,7 +103,9 @@ class SettingsPage(Page):
         return Card(Label(self.tr("Data"), "heading"), words, line)
 
     def _about(self) -> Card:
-        words = self.tr("AgentNet Desktop {0} · Qt {1} · MIT licence").format(__version__, qVersion())
+        words = self.tr("AgentNet Desktop {0} · Qt {1} · MIT licence").format(
+            version("agentnet-desktop"), qVersion()
+        )
         return Card(Label(self.tr("About"), "heading"), Label(words, "muted", wrap=True))
 
     def _switch(self, words: str, value: bool, changed: Callable[[bool], None]) -> QCheckBox:

@@ -1,0 +1,315 @@
+"""The life of one window: shows the frame, opens or makes the profile, attaches the agent, ends in order.
+
+What opens a profile is handed in as `Profiles`, loaded in a thread behind the frame that is shown already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+from PySide6.QtCore import QObject, SignalInstance
+
+from agentnet_desktop.agent.tasks import Tasks
+from agentnet_desktop.ui.bridge import Bridge
+from agentnet_desktop.ui.main_window import MainWindow
+from agentnet_desktop.ui.navigation import PageName
+from agentnet_desktop.ui.preferences import Preferences
+from agentnet_desktop.ui.theme.current import ThemeSwitch
+from agentnet_desktop.ui.theme.tokens import Tone
+
+if TYPE_CHECKING:
+    from agentnet_desktop.agent.agent import Agent
+    from agentnet_desktop.ui.hosting.relay_process import RelayProcess
+    from agentnet_desktop.ui.single_instance import InstanceServer
+    from agentnet_desktop.ui.tray import Tray
+    from agentnet_desktop.ui.wizard.wizard import FirstRunChoices, Wizard
+
+_log = logging.getLogger(__name__)
+
+
+class Holder(Protocol):
+    """An open profile."""
+
+    @property
+    def agent(self) -> Agent:
+        """Its agent."""
+
+    async def start(self) -> None:
+        """Start the agent."""
+
+    async def close(self) -> None:
+        """Stop the agent and close the profile."""
+
+
+class MakeProfile(Protocol):
+    """Makes a profile in a folder."""
+
+    def __call__(
+        self,
+        root: Path,
+        *,
+        agent_id: str,
+        invite: str,
+        key_store: str,
+        passphrase: str | None,
+        insecure: bool,
+    ) -> Awaitable[object]:
+        """Make it; raises one of `Profiles.errors`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """What the composition root offers, handed in so that the window imports none of it."""
+
+    exists: Callable[[Path], bool]
+    make: MakeProfile
+    open: Callable[[Path, str | None], Awaitable[Holder]]
+    errors: tuple[type[Exception], ...]  # their texts are sentences for the person
+    locked: tuple[type[Exception], ...]  # a passphrase is needed, or was wrong
+    no_keyring: tuple[type[Exception], ...]
+
+
+class Session(QObject):
+    """Runs one window from its first paint to its orderly end."""
+
+    def __init__(
+        self,
+        profile: Path,
+        theme: ThemeSwitch,
+        preferences: Preferences,
+        load: Callable[[], Awaitable[Profiles]],
+        *,
+        link: str = "",
+    ) -> None:
+        super().__init__()
+        self._profile = profile
+        self._preferences = preferences
+        self._load = load
+        self._link = link
+        self._tasks = Tasks()
+        self._closing = asyncio.Event()
+        self._holder: Holder | None = None
+        self._relay: RelayProcess | None = None
+        self._tray: Tray | None = None
+        self._instances: InstanceServer | None = None
+        self.bridge = Bridge(self._tasks, self)
+        self.window = MainWindow(self.bridge, preferences, theme)
+        self.window.close_wanted.connect(self._close_wanted)
+
+    # ------------------------------------------------------------------------------- life
+
+    def show(self, *, minimized: bool) -> None:
+        """Put the frame on the screen, or in the tray or task bar."""
+        self.window.navigation.choose(PageName.INBOX)
+        if minimized:
+            self.window.showMinimized()
+        else:
+            self.window.show()
+
+    def close(self) -> None:
+        """Begin the orderly end; safe to call twice."""
+        self._closing.set()
+
+    @property
+    def holder(self) -> Holder | None:
+        """The open profile, once there is one."""
+        return self._holder
+
+    @property
+    def relay(self) -> RelayProcess | None:
+        """The bundled relay's process, once the pages are built."""
+        return self._relay
+
+    async def run(self) -> None:
+        """Open the profile and work until closed; then stop everything in order."""
+        self._listen_for_signals()
+        try:
+            self._tasks.start(self._begin(), name="open the profile")
+            await self._closing.wait()
+        finally:
+            await self._end()
+
+    def _listen_for_signals(self) -> None:
+        if sys.platform != "win32":
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self.close)
+
+    def _close_wanted(self) -> None:
+        if self._tray is not None and self._tray.present and self._preferences.close_to_tray:
+            self.window.hide()
+        else:
+            self.close()
+
+    async def _end(self) -> None:
+        """Stop in the order in which things depend on each other; the window goes first."""
+        self.window.hide()
+        if self._tray is not None:
+            self._tray.hide()
+        if self._instances is not None:
+            self._instances.close()
+        self.bridge.detach()
+        await self._tasks.cancel_all()
+        if self._holder is not None:
+            await self._holder.close()
+            self._holder = None
+        if self._relay is not None:
+            await self._relay.stopped()
+        self._preferences.save()
+
+    # ------------------------------------------------------------------------------- beginning
+
+    async def _begin(self) -> None:
+        await asyncio.sleep(0)  # lets the frame be painted first
+        self._build()
+        profiles = await self._load()
+        if profiles.exists(self._profile):
+            await self._open_existing(profiles)
+        else:
+            await self._first_run(profiles)
+        self._preferences.save()
+        if self._link:
+            self.window.take_link(self._link)
+
+    def _build(self) -> None:
+        from agentnet_desktop.ui.hosting.relay_process import RelayProcess
+        from agentnet_desktop.ui.single_instance import InstanceServer
+        from agentnet_desktop.ui.tray import Tray
+
+        self._relay = RelayProcess(self._profile / "relay", self)
+        self.window.build_pages(self._relay)
+        self._instances = InstanceServer(self._profile, self)
+        self._instances.received.connect(self.window.take_link)
+        if self.window.pages is not None:
+            pages = self.window.pages
+            self._tray = Tray(pages.inbox_model, pages.contacts_model, self._preferences, self)
+            self._tray.show_wanted.connect(self.window.bring_forward)
+            self._tray.quit_wanted.connect(self.close)
+            self._tray.item_wanted.connect(self._show_item)
+
+    def _show_item(self, key: str) -> None:
+        self.window.bring_forward()
+        self.window.show_item(key)
+
+    async def _open_existing(self, profiles: Profiles) -> None:
+        from agentnet_desktop.ui.unlock import TroublePage, UnlockPage
+
+        unlock, trouble = UnlockPage(), TroublePage()
+        trouble.quit_wanted.connect(self.close)
+        words: str | None = None
+        while True:
+            try:
+                await self._host_if_wanted()
+                await self._attach(await profiles.open(self._profile, words))
+                break
+            except profiles.locked as error:
+                unlock.ask(str(error) if words is not None else "")
+                self.window.show_widget(unlock)
+                words = await _next_of(unlock.entered)
+            except profiles.errors as error:
+                trouble.words.setText(str(error))
+                self.window.show_widget(trouble)
+                await _next_of(trouble.again)
+        self.window.show_page(PageName.INBOX)
+
+    async def _attach(self, holder: Holder) -> None:
+        self._holder = holder
+        await holder.start()
+        await self.bridge.attach(holder.agent)
+
+    async def _host_if_wanted(self) -> None:
+        if self._preferences.host_relay and self._relay is not None:
+            self._relay.start(port=self._preferences.relay_port, name=self._preferences.relay_name)
+            try:
+                await self._relay.started()
+            except RuntimeError as error:
+                self.window.tell(self.tr("Your relay did not start. {0}").format(error), Tone.BAD)
+
+    # ------------------------------------------------------------------------------- first run
+
+    async def _first_run(self, profiles: Profiles) -> None:
+        from agentnet_desktop.ui.wizard.wizard import Wizard
+
+        async def make(choices: FirstRunChoices) -> None:
+            await self._make(profiles, choices)
+
+        wizard = Wizard(self.bridge, make, self.window)
+        ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        wizard.finished.connect(lambda code: None if ended.done() else ended.set_result(code))
+        self.window.show_page(PageName.INBOX)
+        wizard.open()
+        await ended
+        made = wizard.made
+        wizard.deleteLater()
+        if not made:
+            self.close()
+
+    async def _make(self, profiles: Profiles, choices: FirstRunChoices) -> None:
+        from agentnet_desktop.ui.wizard.wizard import FirstRunFailed
+
+        try:
+            invite = choices.invite or await self._host_for_first_run()
+            await profiles.make(
+                self._profile,
+                agent_id=choices.agent_id,
+                invite=invite,
+                key_store="file" if choices.vault_file else "keyring",
+                passphrase=choices.passphrase,
+                insecure=choices.insecure,
+            )
+            self._preferences.save()
+            await self._attach(await profiles.open(self._profile, choices.passphrase))
+        except profiles.no_keyring as error:
+            raise FirstRunFailed(str(error), needs_file=True) from error
+        except profiles.errors as error:
+            raise FirstRunFailed(str(error)) from error
+        except RuntimeError as error:  # the bundled relay's sentence
+            raise FirstRunFailed(str(error)) from error
+
+    async def _host_for_first_run(self) -> str:
+        """Start the bundled relay, on another port where the usual one is taken, and invite ourselves."""
+        if self._relay is None:
+            raise RuntimeError(self.tr("The bundled relay could not be started."))
+        self._profile.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for port in (self._preferences.relay_port, 0):
+            self._relay.start(port=port, name=self._preferences.relay_name)
+            try:
+                address = await self._relay.started()
+            except RuntimeError:
+                if port == 0:
+                    raise
+                continue
+            self._preferences.relay_port = urlsplit(address).port or self._preferences.relay_port
+            break
+        self._preferences.host_relay = True
+        return await self._relay.invite()
+
+    @property
+    def wizard(self) -> Wizard | None:
+        """The first-run wizard while it is open."""
+        from agentnet_desktop.ui.wizard.wizard import Wizard
+
+        return self.window.findChild(Wizard)
+
+
+async def _next_of(given: SignalInstance) -> str:
+    """Wait for the next emission of a signal; gives its text, or ""."""
+    came: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def take(*values: str) -> None:
+        if not came.done():
+            came.set_result(values[0] if values else "")
+
+    given.connect(take)
+    try:
+        return await came
+    finally:
+        given.disconnect(take)

@@ -1,0 +1,180 @@
+"""The steps of the first run: who you are, which relay, calendar, first contact. Each checks itself live."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QCheckBox, QLineEdit, QRadioButton, QVBoxLayout, QWidget
+
+from agentnet_desktop.agent.display import agent_id_problem, invite_facts
+from agentnet_desktop.agent.errors import BadInput
+from agentnet_desktop.ui import text
+from agentnet_desktop.ui.theme.tokens import SPACE_M, SPACE_S, Tone
+from agentnet_desktop.ui.widgets.labels import Label
+from agentnet_desktop.ui.widgets.parts import Notice
+
+_SHORTEST_PASSPHRASE = 8
+
+
+class Step(QWidget):
+    """One step: a heading, a sentence, fields, and whether it is filled in well."""
+
+    changed = Signal()
+
+    def __init__(self, title: str, words: str) -> None:
+        super().__init__()
+        self.body = QVBoxLayout(self)
+        self.body.setContentsMargins(0, 0, 0, 0)
+        self.body.setSpacing(SPACE_S)
+        self.body.addWidget(Label(title, "title"))
+        self.body.addWidget(Label(words, "muted", wrap=True))
+        self.body.addSpacing(SPACE_M)
+
+    def complete(self) -> bool:
+        """Whether the next step may come."""
+        return True
+
+
+class IdentityStep(Step):
+    """Agent id, and an optional passphrase."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            self.tr("Who are you?"),
+            self.tr(
+                "Others find your agent by this name. Its keys are made on this machine and never leave it."
+            ),
+        )
+        self.agent_id = QLineEdit()
+        self.agent_id.setObjectName("wizard-agent-id")
+        self.agent_id.setPlaceholderText(self.tr("for example alice"))
+        self.agent_id.setAccessibleName(self.tr("Agent id"))
+        self.passphrase, self.repeated = QLineEdit(), QLineEdit()
+        for edit, name, words in (
+            (self.passphrase, "wizard-passphrase", self.tr("Passphrase (optional)")),
+            (self.repeated, "wizard-repeated", self.tr("The passphrase again")),
+        ):
+            edit.setEchoMode(QLineEdit.EchoMode.Password)
+            edit.setObjectName(name)
+            edit.setPlaceholderText(words)
+            edit.setAccessibleName(words)
+        self.vault_file = QCheckBox(self.tr("Keep the keys in a file instead of the system's keyring"))
+        self.vault_file.setObjectName("wizard-vault-file")
+        self.problem = Notice()
+        self.body.addWidget(Label(self.tr("Agent id"), "strong"))
+        self.body.addWidget(self.agent_id)
+        self.body.addSpacing(SPACE_M)
+        self.body.addWidget(Label(self.tr("Passphrase"), "strong"))
+        self.body.addWidget(
+            Label(
+                self.tr("With one, the keys open only with it. Nobody can restore it for you."),
+                "muted",
+                wrap=True,
+            )
+        )
+        self.body.addWidget(self.passphrase)
+        self.body.addWidget(self.repeated)
+        self.body.addWidget(self.vault_file)
+        self.body.addWidget(self.problem)
+        self.body.addStretch(1)
+        for edit in (self.agent_id, self.passphrase, self.repeated):
+            edit.textChanged.connect(self._check)
+        self.vault_file.toggled.connect(self._check)
+        self._check()
+
+    def complete(self) -> bool:
+        return bool(self.agent_id.text()) and not self._problem()
+
+    def _problem(self) -> str:
+        if self.agent_id.text() and (wrong := agent_id_problem(self.agent_id.text())):
+            return wrong
+        words = self.passphrase.text()
+        if words and len(words) < _SHORTEST_PASSPHRASE:
+            return self.tr("A passphrase has at least {0} characters.").format(_SHORTEST_PASSPHRASE)
+        if words != self.repeated.text():
+            return self.tr("The two passphrases differ.") if self.repeated.text() else ""
+        if self.vault_file.isChecked() and not words:
+            return self.tr("A file needs a passphrase: a key beside what it opens protects nothing.")
+        return ""
+
+    def _check(self) -> None:
+        self.repeated.setVisible(bool(self.passphrase.text()))
+        self.problem.show_notice(self._problem(), Tone.WARN)
+        self.changed.emit()
+
+
+class RelayStep(Step):
+    """Host a relay here, or join one by its invite link."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            self.tr("Which relay?"),
+            self.tr("A relay passes messages between agents. It cannot read them, and needs no account."),
+        )
+        self.host_here = QRadioButton(self.tr("Host one on this machine"))
+        self.host_here.setObjectName("wizard-host-here")
+        self.host_here.setChecked(True)
+        self.joined = QRadioButton(self.tr("Join one: I have an invite link"))
+        self.joined.setObjectName("wizard-join")
+        self.invite = QLineEdit()
+        self.invite.setObjectName("wizard-invite")
+        self.invite.setPlaceholderText("agentnet://join?…")
+        self.invite.setAccessibleName(self.tr("Invite link"))
+        self.insecure = QCheckBox(self.tr("Connect even though the connection is not encrypted (ws://)"))
+        self.notice = Notice()
+        self.body.addWidget(self.host_here)
+        self.body.addWidget(
+            Label(
+                self.tr("It starts with this window. You can invite others to it later."), "small", wrap=True
+            )
+        )
+        self.body.addSpacing(SPACE_M)
+        self.body.addWidget(self.joined)
+        self.body.addWidget(self.invite)
+        self.body.addWidget(self.insecure)
+        self.body.addWidget(self.notice)
+        self.body.addStretch(1)
+        self.host_here.toggled.connect(self._check)
+        self.invite.textChanged.connect(self._check)
+        self.insecure.toggled.connect(self._check)
+        self._check()
+
+    def complete(self) -> bool:
+        return self.host_here.isChecked() or bool(self.invite.text().strip() and not self._read()[1])
+
+    def _read(self) -> tuple[str, bool]:
+        """Give a sentence about the link, and whether it is a problem."""
+        try:
+            facts = invite_facts(self.invite.text())
+        except BadInput as error:
+            return str(error), True
+        relay = text.peer_text(facts.name or facts.relay, text.NAME_LIMIT)
+        return self.tr("This joins {0} at {1}.").format(
+            relay, text.peer_text(facts.relay, text.TITLE_LIMIT)
+        ), False
+
+    def _check(self) -> None:
+        joining = self.joined.isChecked()
+        self.invite.setVisible(joining)
+        self.insecure.setVisible(joining and "ws%3a%2f%2f" in self.invite.text().lower())
+        sentence, bad = self._read() if joining and self.invite.text().strip() else ("", False)
+        self.notice.show_notice(sentence, Tone.BAD if bad else Tone.GOOD)
+        if joining:
+            self.invite.setFocus()
+        self.changed.emit()
+
+
+class CalendarStep(Step):
+    """No calendar for now: working hours answer when others ask."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            self.tr("Your calendar"),
+            self.tr("When an approved contact asks when you are free, your agent answers from this."),
+        )
+        self.none = QRadioButton(self.tr("No calendar: working hours, and what is arranged here"))
+        self.none.setChecked(True)
+        self.body.addWidget(self.none)
+        self.body.addWidget(
+            Label(self.tr("Only free stretches are told, never what you do in between."), "small", wrap=True)
+        )
+        self.body.addStretch(1)
