@@ -11,6 +11,7 @@ import base64
 import contextlib
 import json
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -57,7 +58,7 @@ def envelope(sender: str, recipient: str, subprotocol: str) -> bytes:
         raw = os.urandom(size)
         return raw if subprotocol == MSGPACK else base64.b64encode(raw).decode()
 
-    made = {
+    made: dict[str, Any] = {
         "messageId": "msg_01JD0000000000000000000000",
         "conversationId": "conv_01JD000000000000000000000",
         "senderId": sender,
@@ -108,17 +109,17 @@ class Agents:
         return {"X-Agent-Id": name, "Authorization": f"Bearer {token}"}
 
 
-def pin(core: int) -> Any:
-    """Keep a child process on one core, where the platform can."""
-    if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
-        return lambda: os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[core]})
-    return None
+def pinned(core: int) -> list[str]:
+    """The beginning of a command that stays on one core, where the platform can."""
+    if shutil.which("taskset") and (os.cpu_count() or 1) > 1:
+        return ["taskset", "--cpu-list", str(sorted(os.sched_getaffinity(0))[core])]
+    return []
 
 
 @contextlib.contextmanager
 def router(command: list[str]) -> Iterator[tuple[int, str]]:
     """Run a router on the first core; gives its process id and address."""
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=pin(0))
+    process = subprocess.Popen([*pinned(0), *command], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         line = next(line for line in process.stdout if line.startswith("listening on "))
@@ -153,12 +154,12 @@ def measure(
         ],
     }
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.relay_load"],
+        [*pinned(1), sys.executable, "-m", "benchmarks.relay_load"],
         input=json.dumps(work),
         cwd=ROOT,
         capture_output=True,
         text=True,
-        preexec_fn=pin(1),
+        check=False,
     )
     if done.returncode:
         raise RuntimeError(f"the load failed: {done.stderr}")

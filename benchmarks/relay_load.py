@@ -23,10 +23,7 @@ def frame(payload: bytes, *, text: bool) -> bytes:
     """One masked client frame; with a key of zeros the payload stands as it is."""
     head = bytes((0x81 if text else 0x82,))
     size = len(payload)
-    if size < 126:
-        length = bytes((0x80 | size,))
-    else:
-        length = b"\xfe" + size.to_bytes(2, "big")
+    length = bytes((0x80 | size,)) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
     return head + length + b"\0\0\0\0" + payload
 
 
@@ -44,15 +41,19 @@ class Agent(asyncio.Protocol):
         self._http = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask for the upgrade."""
         self.transport = transport
         self.transport.write(self.request)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Remember it: no connection may be lost under load."""
+        del exc
         self.lost = True
         if not self.upgraded.done():
             self.upgraded.set_exception(ConnectionError(self._buffer.decode("latin-1") or "closed"))
 
     def data_received(self, data: bytes) -> None:
+        """Count whole frames, and send as many again."""
         if self._buffer:
             data = self._buffer + data
         at = 0

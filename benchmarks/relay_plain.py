@@ -27,7 +27,7 @@ class Envelope(msgspec.Struct, rename="camel"):
     recipient_id: str
 
 
-def plainly(message: str) -> Any:
+def plainly(message: str | bytes) -> Any:
     """Decode with the standard library."""
     found = json.loads(message)
     return SimpleNamespace(
@@ -36,7 +36,7 @@ def plainly(message: str) -> Any:
 
 
 TUNED = "--tuned" in sys.argv
-DECODE: Callable[[str], Any] = msgspec.json.Decoder(Envelope).decode if TUNED else plainly
+DECODE: Callable[[str | bytes], Any] = msgspec.json.Decoder(Envelope).decode if TUNED else plainly
 ONLINE: dict[str, ServerConnection] = {}
 
 
@@ -54,7 +54,7 @@ async def handle(socket: ServerConnection) -> None:
                 await socket.send('{"errorCode":"RECIPIENT_NOT_FOUND"}')
                 continue
             await target.send(message)
-            await socket.send('{"messageType":"ACK","content":{"messageId":"%s"}}' % envelope.message_id)
+            await socket.send(f'{{"messageType":"ACK","content":{{"messageId":"{envelope.message_id}"}}}}')
     except ConnectionClosed:
         return
     finally:

@@ -15,10 +15,15 @@ from logging import Logger
 from typing import Final, Protocol, cast
 
 from websockets.extensions import ServerExtensionFactory
-from websockets.frames import Frame, Opcode, apply_mask
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import State as WebSocketState
 from websockets.server import ServerProtocol
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # a platform without the compiled part
+    from websockets.utils import apply_mask
 
 from relay import upgrade
 from relay.commands import Accept, Close, Command, Refuse, Send, Verify

@@ -7,6 +7,8 @@ import base64
 import contextlib
 import itertools
 import json
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
@@ -21,7 +23,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from relay.upgrade import ENDPOINT
-from tests.processes import RelayProcess
+from tests.processes import ROOT, RelayProcess
 
 LIMIT_S = 10.0
 _COUNTER = itertools.count(1)
@@ -232,3 +234,17 @@ async def start_net(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[C
     for one in made:
         await one.close()
         one.relay.stop()
+
+
+@pytest.fixture
+def relay_cli() -> Callable[..., str]:
+    """Run `agentnet-relay` as a process; gives its standard output, and fails when it does."""
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "relay", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=30
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
