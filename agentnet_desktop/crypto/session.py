@@ -198,7 +198,7 @@ def seal(  # noqa: PLR0913 - the protocol's own field list
 
     Raises:
         ContentTooLarge: the content does not fit.
-        ValueError: an argument of wrong length or range.
+        ValueError: an argument of wrong length or range, or content that canonical JSON cannot carry.
     """
     if len(opening) != OPENING_BYTES or len(hedge) != HEDGE_BYTES or not 1 <= seq <= MAX_INTEGER:
         raise ValueError("opening and hedge have 32 bytes, and seq is at least 1")
@@ -291,16 +291,24 @@ def open_sealed(verified: Verified, keys: SessionKeys) -> Opened:
     except SodiumError as error:
         raise DecryptionFailed("the message does not open under this session's keys") from error
     plaintext = unpad(padded)  # (2)
-    commitment = commitment_of(plaintext)
-    if not hmac.compare_digest(commitment, content.commitment):  # (3)
-        raise CommitmentMismatch("the content is not the one that was committed to")
+    check_commitment(plaintext, content.commitment)  # (3)
     data, seq = _parse_plaintext(plaintext)  # (4)
-    return Opened(data, seq, plaintext, commitment)
+    return Opened(data, seq, plaintext, content.commitment)
 
 
 def commitment_of(plaintext: bytes) -> bytes:
     """SHA-256(`"agentnet/v1/commit" || 0x00 || plaintext`), 32 bytes: what a disclosed plaintext must give."""
     return sha256(_COMMIT + plaintext).digest()
+
+
+def check_commitment(plaintext: bytes, commitment: bytes) -> None:
+    """Check a disclosed plaintext, byte for byte and unpadded, against what was signed.
+
+    Raises:
+        CommitmentMismatch: it is another.
+    """
+    if not hmac.compare_digest(commitment_of(plaintext), commitment):
+        raise CommitmentMismatch("the content is not the one that was committed to")
 
 
 def substance(verified: Verified, opened: Opened) -> bytes:
