@@ -340,11 +340,10 @@ class Connection:
                 error.message_id = message.message_id
                 self._malformed(error, now, commands)
                 return
-        waiting = target.backlog.waiting + len(data)
-        if waiting > relay.meters.limits.queue_bytes:
+        if not target.backlog.has_room(len(data), relay.meters.limits, now):
             commands.append(self._undelivered(ErrorCode.MESSAGE_ERROR, _READS_SLOWLY, message, now))
             return
-        target.backlog.waiting = waiting
+        target.backlog.waiting += len(data)
         commands.append(Send(target, data))
         counters = relay.counters
         counters.messages_routed_total += 1

@@ -285,6 +285,13 @@ class Backlog:
         self.waiting = 0
         self.over_since = 0
 
+    def has_room(self, size: int, limits: Limits, now: int) -> bool:
+        """Whether `size` more bytes may wait; when not, the time until the receiver catches up is counted."""
+        if self.waiting + size <= limits.queue_bytes:
+            return True
+        self.over_since = self.over_since or now
+        return False
+
     def is_slow(self, limits: Limits, now: int) -> bool:
         """Whether the receiver has broken its bounds and must be closed (4413).
 
@@ -292,11 +299,10 @@ class Backlog:
             limits: the relay's limits.
             now: ms on a monotonic clock; the time over `queue_bytes` is counted between calls.
         """
-        if self.waiting <= limits.queue_bytes:
-            self.over_since = 0
-            return False
         if self.waiting > limits.queue_bytes_max:
             return True
-        if self.over_since == 0:
-            self.over_since = now
-        return now - self.over_since >= limits.queue_seconds * 1000
+        if self.waiting > limits.queue_bytes:
+            self.over_since = self.over_since or now
+        elif self.waiting <= limits.queue_bytes // 2:
+            self.over_since = 0
+        return self.over_since > 0 and now - self.over_since >= limits.queue_seconds * 1000

@@ -135,20 +135,17 @@ class WebSocket(asyncio.Protocol):
         protocol = self._protocol
         if self._is_plain and not protocol.reader.buffer:
             data = self._take_plain_frames(data)
-            if not data:
-                return
-        if protocol.reader.eof:
-            return
-        protocol.receive_data(data)
-        for event in protocol.events_received():
-            if type(event) is Frame:
-                self._frame(event)
-            elif isinstance(event, Request):
-                self._request(event)
+        if data and not protocol.reader.eof:
+            protocol.receive_data(data)
+            for event in protocol.events_received():
+                if type(event) is Frame:
+                    self._frame(event)
+                elif isinstance(event, Request):
+                    self._request(event)
+            if protocol.close_rcvd is not None or protocol.parser_exc is not None:
+                self._run(self.connection.lost(self._host.now()))
         if protocol.writes:
             self._take_writes()
-        if protocol.close_rcvd is not None or protocol.parser_exc is not None:
-            self._run(self.connection.lost(self._host.now()))
 
     def _take_plain_frames(self, data: bytes) -> bytes:
         """Take whole, unfragmented data frames from the front: nearly all traffic is these.

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -103,11 +104,12 @@ async def test_an_absent_recipient_is_reported_with_the_message(net: Net) -> Non
 @pytest.mark.parametrize("kind", ["ACK", "ERROR", "HEARTBEAT"])
 async def test_answers_are_passed_on_and_never_acknowledged(net: Net, kind: str) -> None:
     alice, bob = await net.join("alice"), await net.join("bob")
-    content = {
+    contents: dict[str, dict[str, Any]] = {
         "ACK": {"messageId": "m", "status": "ROUTED"},
         "ERROR": {"errorCode": "X", "message": "x", "recoverable": False, "retryAfter": 0},
         "HEARTBEAT": {"timestamp": 1},
-    }[kind]
+    }
+    content = contents[kind]
     await alice.send(alice.envelope(kind, "bob", content))
     assert (await bob.next())["messageType"] == kind
     beat = await alice.send(alice.envelope("HEARTBEAT", "system", {"timestamp": 5}))
