@@ -15,7 +15,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection
 
 from agentnet_desktop.transport import dial, signals
-from agentnet_desktop.transport.connection import Connection
+from agentnet_desktop.transport.connection import ALL_FORMATS, Connection
 from agentnet_desktop.transport.endpoint import parse_endpoint
 from agentnet_desktop.transport.link import Link
 from agentnet_desktop.transport.phases import Phase
@@ -88,6 +88,7 @@ class RelayClient:
         self._token_job: asyncio.Task[None] | None = None
         self._socket_job: asyncio.Task[None] | None = None
         self._link: Link | None = None
+        self._format = ALL_FORMATS[0]
 
     # --------------------------------------------------------------------------------------- interface
 
@@ -97,9 +98,9 @@ class RelayClient:
         return self._machine.status
 
     @property
-    def format(self) -> Format | None:
-        """How envelopes are written on the present connection; None without one."""
-        return self._link.format if self._link is not None else None
+    def format(self) -> Format:
+        """How envelopes are written on the present connection, or were on the last one."""
+        return self._format
 
     async def run(self) -> None:
         """Connects, reconnects, until stopped. Never raises for network trouble. Call it once."""
@@ -235,6 +236,7 @@ class RelayClient:
         fmt = dial.format_of(result)
         link = Link(result, fmt, max_message_bytes=self.status.max_message_bytes)
         self._link = link
+        self._format = fmt
         self._feed(signals.Opened(fmt))
         code = await link.run(lambda frame: self._frame(link, frame))
         if self._link is link:

@@ -1,0 +1,168 @@
+"""`agentnet`: the agent without a window. Reads the command line, runs one command, turns errors into sentences.
+
+Each command group has a file beside this one; none is slow to import, for what is slow they import when they run.
+No Qt. An error is one sentence on standard error and an exit code (`outcome`); no traceback reaches a person unless
+AGENTNET_LOG asks for the log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from agentnet_desktop.cli import outcome
+from agentnet_desktop.cli.outcome import Stopped, Usage
+
+_log = logging.getLogger(__name__)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, without the usage above it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(outcome.USAGE, f"{self.prog}: {message[:1].upper()}{message[1:]}. See --help.\n")
+
+
+class _Version(argparse.Action):
+    """`--version`: reads the installed version only when asked."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"agentnet {version('agentnet-desktop')}\n")
+        parser.exit()
+
+
+def _common() -> argparse.ArgumentParser:
+    """The options that every command takes."""
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    group = common.add_argument_group("common options")
+    group.add_argument(
+        "--profile", metavar="DIR", help="the profile's folder (default: the platform's place)"
+    )
+    group.add_argument(
+        "--passphrase-file", metavar="F", help="unlocks a profile with a passphrase: the file's first line"
+    )
+    group.add_argument("--json", action="store_true", help="one JSON object a line on standard output")
+    return common
+
+
+def parser() -> argparse.ArgumentParser:
+    """Builds the command line."""
+    from agentnet_desktop.cli import (
+        contact,
+        doctor,
+        init,
+        keys,
+        log,
+        outbox,
+        proposals,
+        propose,
+        query,
+        requests,
+        run,
+    )
+
+    common = _common()
+    top = _Parser(
+        prog="agentnet",
+        description="An agent that arranges meetings over sealed messages, without a window.",
+        epilog="Exit codes: 0 done or queued, 1 error, 2 bad usage, 3 rejected, 4 no answer in time, "
+        "5 tampered, 6 failed.",
+        parents=[common],
+    )
+    top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    for group in (init, contact, run, query, propose, proposals, requests, outbox, log, keys, doctor):
+        group.add(commands, common)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: the arguments without the program's name; None takes the process's own.
+
+    Returns:
+        The exit code.
+    """
+    args = argparse.Namespace(profile=None, passphrase_file=None, json=False)
+    parser().parse_args(argv, args)
+    _set_up_log()
+    try:
+        return asyncio.run(_run(args))
+    except Usage as error:
+        return _fail(args, str(error), outcome.USAGE)
+    except Stopped as stopped:
+        return 128 + stopped.number
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
+        return outcome.ERROR
+    except Exception as error:  # noqa: BLE001 (the last line of defence: no traceback reaches a person)
+        return _fail(args, _sentence(error), getattr(error, "exit_code", outcome.ERROR))
+
+
+def _fail(args: argparse.Namespace, sentence: str, code: int) -> int:
+    sys.stderr.write(f"agentnet {args.command}: {sentence}\n")
+    return code
+
+
+def _sentence(error: Exception) -> str:
+    """Returns what a person is told of an error: its own words when it was raised for a person."""
+    from agentnet_desktop.agent.errors import AgentError
+    from agentnet_desktop.audit.filter import FilterError
+    from agentnet_desktop.profile import ProfileError
+    from agentnet_desktop.store.errors import StoreError
+    from agentnet_desktop.transport.endpoint import BadEndpoint
+    from agentnet_desktop.vault.errors import VaultError
+
+    if isinstance(error, AgentError | ProfileError | StoreError | VaultError | BadEndpoint | FilterError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        where = f" ({error.filename})" if error.filename else ""
+        return f"The system refused: {error.strerror}{where}."
+    _log.debug("unexpected error", exc_info=error)
+    return f"Something went wrong inside ({type(error).__name__}); run again with AGENTNET_LOG=debug and report it."
+
+
+def _set_up_log() -> None:
+    """Shows the log only to who asks for it; what happens otherwise is told by the command."""
+    level = os.environ.get("AGENTNET_LOG", "").upper()
+    if level in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    else:
+        logging.getLogger().addHandler(logging.NullHandler())
+
+
+async def _run(args: argparse.Namespace) -> int:
+    """Runs the command so that SIGINT and SIGTERM end it in order."""
+    task = asyncio.current_task()
+    got: list[int] = []
+
+    def stop(number: int) -> None:
+        got.append(number)
+        if task is not None:
+            task.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Windows' loops take no handlers: there KeyboardInterrupt does it.
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, stop, number)
+    try:
+        code: int = await args.run(args)
+    except asyncio.CancelledError:
+        if got:
+            raise Stopped(got[0]) from None
+        raise
+    return code

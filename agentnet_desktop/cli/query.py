@@ -1,0 +1,116 @@
+"""`agentnet query`: asks a contact's agent, waits for the answer, prints it."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Any
+
+from agentnet_desktop.cli import access, outcome
+from agentnet_desktop.cli.outcome import Usage
+from agentnet_desktop.cli.times import moment, rfc3339, seconds, zone_named
+
+if TYPE_CHECKING:
+    from agentnet_desktop.agent.events import QueryAnswer
+
+_TYPES = ("AVAILABILITY", "LOCATION_PREFERENCE", "MEETING_TYPE_PREFERENCE", "CUSTOM")
+
+
+def add(commands: Any, common: ArgumentParser) -> None:
+    """Adds the command."""
+    words = "ask a contact's agent, wait for the answer, print it"
+    made = commands.add_parser("query", help=words, description=words.capitalize() + ".", parents=[common])
+    made.add_argument("agent_id", metavar="ID", help="the contact")
+    made.add_argument("query_type", choices=_TYPES, metavar="TYPE", help=", ".join(_TYPES))
+    made.add_argument("--from", dest="start", metavar="ISO", help="AVAILABILITY: from when")
+    made.add_argument("--to", dest="end", metavar="ISO", help="AVAILABILITY: until when")
+    made.add_argument("--tz", metavar="ZONE", help="the zone of the times (default: this machine's)")
+    made.add_argument("--minutes", type=int, metavar="N", help="AVAILABILITY: how long the meeting is")
+    made.add_argument("--name", metavar="N", help="CUSTOM: the query's name")
+    made.add_argument("--params", metavar="JSON", help="CUSTOM: further parameters, a JSON object")
+    made.add_argument(
+        "--wait", type=seconds, metavar="S", help="seconds to wait for the answer (default: none)"
+    )
+    made.set_defaults(run=run)
+
+
+def parameters(args: Namespace) -> dict[str, Any]:
+    """Builds the query's parameters.
+
+    Raises:
+        Usage: one is missing, malformed, or belongs to another type.
+    """
+    if args.query_type == "AVAILABILITY":
+        if args.start is None or args.end is None:
+            raise Usage("AVAILABILITY needs --from and --to.")
+        name, zone = zone_named(args.tz)
+        found: dict[str, Any] = {
+            "startDate": rfc3339(moment(args.start, zone, "--from")),
+            "endDate": rfc3339(moment(args.end, zone, "--to")),
+            "timeZone": name,
+        }
+        return found if args.minutes is None else {**found, "durationMinutes": args.minutes}
+    if args.query_type != "CUSTOM":
+        return {}
+    if args.name is None:
+        raise Usage("CUSTOM needs --name.")
+    try:
+        more = json.loads(args.params) if args.params is not None else {}
+    except ValueError:
+        more = None
+    if not isinstance(more, dict):
+        raise Usage("--params is not a JSON object.")
+    return {**more, "name": args.name}
+
+
+async def run(args: Namespace) -> int:
+    """Sends the query; with --wait prints the answer."""
+    from agentnet_desktop.cli.output import Output
+
+    out = Output(as_json=args.json)
+    asked = parameters(args)
+    async with access.commander(args) as desk:
+        request_id = await desk.agent.query(args.agent_id, args.query_type, asked)
+        if args.wait is None:
+            await desk.settle()
+            out.row({"requestId": request_id, "peer": args.agent_id}, f"{request_id} is queued.")
+            return outcome.DONE
+        answer = await desk.agent.wait_query(request_id, args.wait)
+    if answer is None:
+        out.row(
+            {"requestId": request_id, "peer": args.agent_id},
+            f"{request_id} is not answered yet; still queued.",
+        )
+        return outcome.NO_ANSWER
+    out.row(answer, _words(answer))
+    return _code(answer)
+
+
+def _code(answer: QueryAnswer) -> int:
+    if answer.error is None:
+        return outcome.DONE
+    code = answer.error.get("code")
+    if code == "PERMISSION_DENIED":
+        return outcome.REJECTED
+    return outcome.NO_ANSWER if code == "TIMEOUT_ERROR" else outcome.FAILED
+
+
+def _words(answer: QueryAnswer) -> str:
+    from agentnet_desktop.cli.output import shown
+
+    peer = shown(answer.peer, 64)
+    if answer.error is not None:
+        message = shown(str(answer.error.get("message", "")))
+        return f"{peer} does not answer: {shown(str(answer.error.get('code', '')), 64)} {message}".rstrip()
+    data = dict(answer.data or {})
+    slots = data.get("slots")
+    if isinstance(slots, list):
+        zone = f" ({shown(str(data['timeZone']), 64)})" if data.get("timeZone") else ""
+        lines = [f"{peer} is free{zone}:" if slots else f"{peer} is not free then{zone}."]
+        lines += [
+            f"  {shown(str(slot.get('start')), 40)}  to  {shown(str(slot.get('end')), 40)}"
+            for slot in slots
+            if isinstance(slot, dict)
+        ]
+        return "\n".join(lines)
+    return f"{peer}: {shown(json.dumps(data, ensure_ascii=False), 2000)}"
