@@ -156,7 +156,12 @@ def retry_delay_ms(attempts: int) -> int:
 
     Args:
         attempts: Made so far, from 1.
+
+    Raises:
+        ValueError: If no attempt was made.
     """
+    if attempts < 1:
+        raise ValueError("the first attempt waits for nothing")
     return min(FIRST_RETRY_MS << min(attempts - 1, MAX_ATTEMPTS), LONGEST_RETRY_MS)
 
 
