@@ -99,6 +99,11 @@ class SimClient:
         self.connected = False
         self.stopped = asyncio.Event()
 
+    @property
+    def format(self) -> Format | None:
+        """What the connection speaks."""
+        return self.relay.form if self.connected else None
+
     async def run(self) -> None:
         """Connects when the relay is up and stays until stopped."""
         self.relay.clients[agent_key(self.agent_id)] = self

@@ -123,6 +123,7 @@ class Agent(Commands):
             queries=self._queries,
         )
         delivery.on_ended = self._ended
+        handshakes.on_active = delivery.look
         self._frames: deque[tuple[Element, bytes]] = deque()
         self._arrived = asyncio.Event()
         self._connection = ConnectionView(ConnectionState.OFFLINE, relay_url)
@@ -276,7 +277,7 @@ class Agent(Commands):
         )
         now_up = self._connection.state is ConnectionState.CONNECTED
         if now_up and before is not ConnectionState.CONNECTED:
-            self._journal.wire_format = getattr(self._client, "wire_format", Format.MSGPACK)
+            self._journal.wire_format = self._client.format or Format.MSGPACK
             self._ground.start_turn(self._connected, name="connected")
         elif not now_up and before is ConnectionState.CONNECTED:
             self._ground.start_turn(self._disconnected, name="disconnected")

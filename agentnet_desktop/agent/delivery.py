@@ -9,18 +9,19 @@ outbox: the database says what is due. Which messages exist is decided elsewhere
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from agentnet_desktop.agent.errors import NotAllowed, NotFound
 from agentnet_desktop.agent.events import OutboxChanged, Verified
 from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.agent.handshakes import NO_SESSION, PEER_OFFLINE
-from agentnet_desktop.agent.sealing import Sealing, thaw
+from agentnet_desktop.agent.sealing import Sealing, thaw, too_large
 from agentnet_desktop.agent.trust import KEY_CHANGED
-from agentnet_desktop.crypto.errors import ContentTooLarge, CryptoError
-from agentnet_desktop.crypto.session import verify_receipt
+from agentnet_desktop.crypto.errors import CryptoError
+from agentnet_desktop.crypto.session import Sealed, verify_receipt
 from agentnet_desktop.protocol.contact import ContactState, may_send
 from agentnet_desktop.protocol.delivery import (
     MAX_ATTEMPTS,
@@ -33,6 +34,7 @@ from agentnet_desktop.protocol.delivery import (
     retry_delay_ms,
 )
 from agentnet_desktop.store import audit_log, contacts, outbox, sessions
+from agentnet_desktop.store.audit_log import LogEntry
 from agentnet_desktop.store.contacts import Contact
 from agentnet_desktop.store.models import OutboxModel
 from agentnet_desktop.store.outbox import OutboxRow
@@ -50,6 +52,16 @@ BATCH = 64
 _IDLE_FIRST_MS = 1_000
 _IDLE_LONGEST_MS = 60_000
 NOT_APPROVED = "NOT_APPROVED"
+
+
+def _nobody(_turn: Turn, _row: OutboxRow, _reason: str) -> None:
+    """Nobody wants to know that a message ended."""
+
+
+def outbox_waits(turn: Turn) -> bool:
+    """Tells whether any message is QUEUED."""
+    found = select(OutboxModel.position).where(OutboxModel.state == DeliveryState.QUEUED).limit(1)
+    return turn.session.execute(found).first() is not None
 
 
 def _refund(turn: Turn, row: OutboxRow) -> None:
@@ -80,8 +92,9 @@ class Delivery:
         self._presence = presence
         self._open: set[str] = set()  # sent on this connection and not settled
         self._resent: set[str] = set()
+        self._backlog = True  # some row may be QUEUED
         self._idle_ms = _IDLE_FIRST_MS
-        self.on_ended: Callable[[Turn, OutboxRow, str], None] = lambda turn, row, reason: None
+        self.on_ended: Callable[[Turn, OutboxRow, str], None] = _nobody
 
     # ----------------------------------------------------------------------------------------- posting
 
@@ -111,36 +124,81 @@ class Delivery:
             expires_at: of a proposal, milliseconds; the message does not outlive it.
             subject: what it is about, for `on_ended`.
         """
-        message_id = self._ground.new_id("msg_", turn.now)
-        sessions.open_conversation(turn.session, contact.agent_id, conversation_id, turn.now)
-        outbox.add(
-            turn.session,
-            OutboxRow(
-                message_id=message_id,
-                peer=contact.agent_id,
-                conversation_id=conversation_id,
-                message_type=message_type.value,
-                content=content,
-                envelope_metadata=metadata(priority, encrypted=True, requires_response=requires_response),
-                timestamp=turn.now,
-                created_at=turn.now,
-                expires_at=expiry(turn.now, expires_at),
-                priority=priority.value,
-                next_attempt_at=turn.now,
-                subject=subject,
-            ),
+        row = OutboxRow(
+            message_id=self._ground.new_id("msg_", turn.now),
+            peer=contact.agent_id,
+            conversation_id=conversation_id,
+            message_type=message_type.value,
+            content=content,
+            envelope_metadata=metadata(priority, encrypted=True, requires_response=requires_response),
+            timestamp=turn.now,
+            created_at=turn.now,
+            expires_at=expiry(turn.now, expires_at),
+            priority=priority.value,
+            next_attempt_at=turn.now,
+            subject=subject,
         )
-        self.pump(turn)
-        row = outbox.get(turn.session, message_id)
-        if row is None:
-            raise LookupError("a row that was just stored is gone")
-        if row.log_seq is None:
-            entry = self._journal.queued(turn, row)
-            outbox.set_log_seq(turn.session, message_id, entry.seq)
-            if not self._presence.connected:
-                self._need_session(turn, contact, row)
+        sessions.open_conversation(turn.session, contact.agent_id, conversation_id, turn.now)
+        turn.wake("outbox", row.expires_at)
         self._changed(turn)
+        if (stored := self._at_once(turn, contact, row)) is not None:
+            return self._post_sealed(turn, row, stored)
+        outbox.add(turn.session, row)
+        self._backlog = True
+        self.pump(turn)
+        return self._posted(turn, contact, row)
+
+    def _posted(self, turn: Turn, contact: Contact, row: OutboxRow) -> OutboxRow:
+        """Returns a row as it stands after posting; one that must wait gets an entry in the log."""
+        fresh = outbox.get(turn.session, row.message_id) or row
+        if fresh.log_seq is not None:
+            return fresh
+        entry = self._journal.queued(turn, fresh)
+        outbox.set_log_seq(turn.session, row.message_id, entry.seq)
+        if not self._presence.connected:
+            self._need_session(turn, contact, fresh)
+        return replace(fresh, log_seq=entry.seq)
+
+    def _at_once(self, turn: Turn, contact: Contact, row: OutboxRow) -> StoredSession | None:
+        """Returns the session for a message that nothing keeps waiting, the usual case; else None."""
+        free = self._presence.connected and not self._backlog
+        room = len(self._open) < self._ground.timing.in_flight
+        if not free or not room or not may_send(ContactState(contact.state)):
+            return None
+        if self._presence.online(contact.agent_id) is False or too_large(row.content):
+            return None
+        stored = self._sealing.current(turn, contact.agent_id, row.conversation_id)
+        if stored is not None and self._sealing.worn_out(stored, turn.now):
+            self._handshakes.ensure(turn, contact, row.conversation_id)
+        return stored
+
+    def _post_sealed(self, turn: Turn, row: OutboxRow, stored: StoredSession) -> OutboxRow:
+        """Stores a message sealed and IN_FLIGHT, its first attempt counted, and sends it."""
+        sealed, seq = self._sealing.seal(turn, row, stored)
+        entry = self._journal_sealed(turn, row, sealed, stored, DeliveryState.IN_FLIGHT)
+        at = turn.now + retry_delay_ms(1)
+        row = replace(
+            row, state=DeliveryState.IN_FLIGHT, attempts=1, next_attempt_at=at, log_seq=entry.seq
+        )
+        outbox.add(turn.session, row)
+        self._sealing.keep(turn, row, stored, sealed, seq)
+        turn.wake("outbox", at)
+        self._open.add(row.message_id)
+        turn.send(sealed.envelope)
         return row
+
+    def _journal_sealed(
+        self, turn: Turn, row: OutboxRow, sealed: Sealed, stored: StoredSession, state: str
+    ) -> LogEntry:
+        return self._journal.sent(
+            turn,
+            sealed.envelope,
+            state=state,
+            message_type=row.message_type,
+            content=row.content,
+            plaintext=sealed.plaintext,
+            security={"sessionId": stored.session_id, "digest": sealed.digest.hex()},
+        )
 
     @staticmethod
     def may_post(contact: Contact) -> bool:
@@ -149,9 +207,9 @@ class Delivery:
 
     def _need_session(self, turn: Turn, contact: Contact, row: OutboxRow) -> None:
         """Begins the handshake that a message will need, even before there is a connection."""
-        if may_send(ContactState(contact.state)):
-            if self._sealing.current(turn, row.peer, row.conversation_id) is None:
-                self._handshakes.ensure(turn, contact, row.conversation_id)
+        none = self._sealing.current(turn, row.peer, row.conversation_id) is None
+        if none and may_send(ContactState(contact.state)):
+            self._handshakes.ensure(turn, contact, row.conversation_id)
 
     def _changed(self, turn: Turn) -> None:
         turn.wake("count", turn.now)
@@ -159,9 +217,20 @@ class Delivery:
     # ------------------------------------------------------------------------------------------ sending
 
     def pump(self, turn: Turn) -> None:
-        """Sends what is due, in order; the rest is looked at again when something changes."""
-        if not self._presence.connected:
-            return
+        """Sends what is due, in order; the rest is looked at again when something changes.
+
+        Costs nothing while nothing waits: whatever makes a row wait says so by `_backlog`, and rows in flight
+        are looked at by the outbox's deadline.
+        """
+        if self._presence.connected and self._backlog:
+            self._pump(turn)
+
+    def look(self, turn: Turn) -> None:
+        """Says that rows may have become due, and sends what is."""
+        self._backlog = True
+        self.pump(turn)
+
+    def _pump(self, turn: Turn) -> None:
         rows = outbox.due(turn.session, turn.now, BATCH)
         skipped: set[str] = set()
         progress = False
@@ -173,6 +242,7 @@ class Delivery:
             progress = True
             if not self._attempt(turn, row):
                 skipped.add(agent_key(row.peer))
+        self._backlog = outbox_waits(turn)
         self._plan(turn, progress)
 
     def _plan(self, turn: Turn, progress: bool) -> None:
@@ -216,6 +286,7 @@ class Delivery:
     def _park(self, turn: Turn, peer: str) -> None:
         """Puts a peer's messages back until it comes online or a probe is due."""
         outbox.park_peer(turn.session, peer, PEER_OFFLINE)
+        self._backlog = True
         turn.wake("probe", turn.now + self._ground.timing.probe)
 
     def _send(self, turn: Turn, row: OutboxRow, stored: StoredSession) -> None:
@@ -223,22 +294,14 @@ class Delivery:
         if row.sealed is not None and row.session_row == stored.row_id:
             envelope = thaw(row.sealed)
             self._journal.state(turn, row.log_seq, state, f"attempt {row.attempts + 1}")
+        elif too_large(row.content):
+            self.fail(turn, row, FailureReason.TOO_LARGE)
+            return
         else:
-            try:
-                sealed = self._sealing.seal(turn, row, stored)
-            except ContentTooLarge:
-                self.fail(turn, row, FailureReason.TOO_LARGE)
-                return
+            sealed, seq = self._sealing.seal(turn, row, stored)
+            self._sealing.keep(turn, row, stored, sealed, seq)
             envelope = sealed.envelope
-            entry = self._journal.sent(
-                turn,
-                envelope,
-                state=state,
-                message_type=row.message_type,
-                content=row.content,
-                plaintext=sealed.plaintext,
-                security={"sessionId": stored.session_id, "digest": sealed.digest.hex()},
-            )
+            entry = self._journal_sealed(turn, row, sealed, stored, state)
             self._journal.state(turn, row.log_seq, "SEALED", f"as entry {entry.seq}")
             outbox.set_log_seq(turn.session, row.message_id, entry.seq)
         # The attempt is counted before it is made: envelopes leave after this turn's commit.
@@ -326,6 +389,7 @@ class Delivery:
             self.fail(turn, row, FailureReason.REFUSED_BY_RELAY)
         elif event is DeliveryEvent.RESEND:
             self._resent.add(row.message_id)
+            self._backlog = True
             outbox.move(turn.session, row.message_id, state, next_attempt_at=turn.now)
             self._journal.state(turn, row.log_seq, state, error.error_code)
         elif row.next_attempt_at is not None:
@@ -389,7 +453,7 @@ class Delivery:
         if not outbox.retry(turn.session, message_id, turn.now, expiry(turn.now)):
             raise NotAllowed("This message was delivered already.")
         self._journal.state(turn, row.log_seq, DeliveryState.QUEUED, "tried again by hand")
-        self.pump(turn)
+        self.look(turn)
         self._changed(turn)
 
     def _unsettled(self, turn: Turn, message_id: str) -> OutboxRow:
@@ -406,10 +470,12 @@ class Delivery:
         """Ends what expired and sends what is due."""
         for row in outbox.expired(turn.session, turn.now):
             self._end(turn, row, next_state(DeliveryState(row.state), DeliveryEvent.EXPIRE), "")
-        self.pump(turn)
-        if not self._presence.connected and (at := outbox.next_deadline(turn.session)) is not None:
-            if at > turn.now:
-                turn.wake("outbox", at)
+        if self._presence.connected:
+            self._pump(turn)
+            return
+        at = outbox.next_deadline(turn.session)
+        if at is not None and at > turn.now:
+            turn.wake("outbox", at)
 
     def probe(self, turn: Turn) -> None:
         """Tries the oldest message of every peer that the relay did not find."""
@@ -419,7 +485,7 @@ class Delivery:
             if sendable and self._presence.online(contact.agent_id) is False:
                 parked = outbox.park_peer(turn.session, contact.agent_id, PEER_OFFLINE, probe_at=turn.now)
                 waiting = waiting or parked > 0
-        self.pump(turn)
+        self.look(turn)
         if waiting:
             turn.wake("probe", turn.now + self._ground.timing.probe)
 
@@ -429,12 +495,12 @@ class Delivery:
         outbox.recover(turn.session, turn.now)
         for contact in contacts.every(turn.session):
             outbox.wake_peer(turn.session, contact.agent_id, turn.now, reasons=(PEER_OFFLINE,))
-        self.pump(turn)
+        self.look(turn)
 
     def online(self, turn: Turn, peer: str) -> None:
         """A peer came online: what waited for that is due."""
         outbox.wake_peer(turn.session, peer, turn.now, reasons=(PEER_OFFLINE,))
-        self.pump(turn)
+        self.look(turn)
 
     def offline(self, turn: Turn, peer: str) -> None:
         """A peer went offline: its messages wait, and attempts are not spent."""

@@ -7,6 +7,7 @@ ephemeral key live in the database until answered, superseded or seven days old.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 INITIATOR = "INITIATOR"
 RESPONDER = "RESPONDER"
+FRESH_MS = 1000  # an answer sent within this time is still on its way
 NO_SESSION = "NO_SESSION"
 PEER_OFFLINE = "PEER_OFFLINE"
 
@@ -50,6 +52,7 @@ class Handshakes:
         self._ground = ground
         self._journal = journal
         self._trust = trust
+        self.on_active: Callable[[Turn], None] = lambda _: None  # messages may go now
 
     # --------------------------------------------------------------------------------------- starting
 
@@ -400,7 +403,7 @@ class Handshakes:
         outbox.wake_peer(turn.session, stored.peer, turn.now, reasons=("", NO_SESSION, PEER_OFFLINE))
         contacts.touch(turn.session, stored.peer, turn.now)
         self._trust.session_ready(turn, stored.peer)
-        turn.wake("outbox", turn.now)
+        self.on_active(turn)
 
     def _retire(self, turn: Turn, stored: StoredSession, event: SessionEvent) -> None:
         """Takes a session out of use: what is live still opens for a day, what never was live goes now."""
@@ -429,6 +432,13 @@ class Handshakes:
         known = sessions.conversation(turn.session, peer, conversation_id)
         if known is not None and known.ended_at is None:
             sessions.save_conversation(turn.session, replace(known, ended_at=turn.now))
+
+    @staticmethod
+    def _last_sent(stored: StoredSession) -> int:
+        """Returns when a response was last sent: its next sending is one retry delay later."""
+        if stored.next_attempt_at is None:
+            return stored.created_at
+        return stored.next_attempt_at - retry_delay_ms(stored.attempts)
 
     @staticmethod
     def _next(stored: StoredSession, event: SessionEvent) -> SessionState:
@@ -492,6 +502,7 @@ class Handshakes:
         )
         for stored in found:
             if stored.state == SessionState.UNCONFIRMED and stored.attempts < MAX_ATTEMPTS:
-                self._send_response(turn, stored)
+                if turn.now - self._last_sent(stored) >= FRESH_MS:
+                    self._send_response(turn, stored)
             elif stored.role == INITIATOR and stored.attempts == 0:
                 self._repeat(turn, stored, turn.now + self._ground.timing.handshake_repeat)

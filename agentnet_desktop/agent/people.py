@@ -245,7 +245,7 @@ class People:
         event = states.refusal(ContactState(contact.state_before_change))
         contact = self._move(turn, contact, event, candidate_key=None, state_before_change="")
         outbox.wake_peer(turn.session, contact.agent_id, turn.now, reasons=(KEY_CHANGED,))
-        self._delivery.pump(turn)
+        self._delivery.look(turn)
         return self._presence.view(contact)
 
     def _changed(self, turn: Turn, agent_id: str) -> Contact:

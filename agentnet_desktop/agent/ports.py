@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from agentnet_desktop.calendars.hours import Span
-from relay.wire.codec import Decoded
+from relay.wire.codec import Decoded, Format
 from relay.wire.envelope import Envelope
 from relay.wire.errors import WireError
 
@@ -25,25 +25,44 @@ class ConnectionLike(Protocol):
     """What a client tells of its connection: the fields of `events.ConnectionView`, by the same names."""
 
     @property
-    def state(self) -> str: ...
+    def state(self) -> str:
+        """A word of `events.ConnectionState`."""
+
     @property
-    def relay_url(self) -> str: ...
+    def relay_url(self) -> str:
+        """The endpoint."""
+
     @property
-    def relay_name(self) -> str: ...
+    def relay_name(self) -> str:
+        """As the relay calls itself."""
+
     @property
-    def connection_id(self) -> str: ...
+    def connection_id(self) -> str:
+        """As the relay calls this connection."""
+
     @property
-    def insecure(self) -> bool: ...
+    def insecure(self) -> bool:
+        """Whether it crosses a network without TLS."""
+
     @property
-    def round_trip_ms(self) -> float | None: ...
+    def round_trip_ms(self) -> float | None:
+        """Of the last heartbeat."""
+
     @property
-    def retry_at(self) -> int | None: ...
+    def retry_at(self) -> int | None:
+        """When the next attempt is due, milliseconds."""
+
     @property
-    def reason(self) -> str: ...
+    def reason(self) -> str:
+        """One sentence about what is wrong, or nothing."""
+
     @property
-    def degraded(self) -> bool: ...
+    def degraded(self) -> bool:
+        """Whether trouble persists."""
+
     @property
-    def clock_skew_ms(self) -> int | None: ...
+    def clock_skew_ms(self) -> int | None:
+        """Own clock minus the relay's."""
 
 
 OnState = Callable[[ConnectionLike], None]
@@ -51,6 +70,10 @@ OnState = Callable[[ConnectionLike], None]
 
 class Client(Protocol):
     """One connection to the relay that keeps itself alive. All calls are made on the loop's thread."""
+
+    @property
+    def format(self) -> Format | None:
+        """What the connection speaks; None without one."""
 
     async def run(self) -> None:
         """Connects and reconnects until stopped; never raises for network trouble."""

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from agentnet_desktop.agent.journal import Journal
     from relay.wire.codec import Decoded
 
+TOUCH_MS = 1000  # when something was last exchanged is kept to this precision
+
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
@@ -167,6 +169,12 @@ class Receiving:
             keys.wipe()
         return opened
 
+    def _prove(self, turn: Turn, stored: StoredSession) -> None:
+        """A message opened: the peer has the session's keys."""
+        if stored.state == SessionState.UNCONFIRMED:
+            fresh = sessions.get(turn.session, stored.row_id)  # with the window just written
+            self._handshakes.prove(turn, fresh or stored, SessionEvent.OPENED)
+
     def _again(self, turn: Turn, decoded: Decoded, seen: InboxRow) -> None:
         """The same bytes again: the stored acknowledgement again, and nothing else."""
         self._journal.received(turn, decoded, verified=Verified.GOOD, state="DUPLICATE", note="again")
@@ -197,7 +205,7 @@ class Receiving:
         window = _window(stored)
         outcome = window.accept(opened.seq)
         sessions.save_window(turn.session, stored.row_id, window.to_bytes())
-        self._handshakes.prove(turn, _reread(turn, stored), SessionEvent.OPENED)
+        self._prove(turn, stored)
         entry = self._journal.received(
             turn,
             decoded,
@@ -232,7 +240,7 @@ class Receiving:
             )
             return
         sessions.save_window(turn.session, stored.row_id, window.to_bytes())
-        self._handshakes.prove(turn, _reread(turn, stored), SessionEvent.OPENED)
+        self._prove(turn, stored)
         try:
             content = parse_content(verified.content.original_type, opened.content)  # (6)
         except WireError as error:
@@ -415,7 +423,7 @@ class Receiving:
 
     def _release(self, turn: Turn, stored: StoredSession, outcome: Acceptance) -> None:
         """Hands on what had waited for the message that just came."""
-        if isinstance(outcome, InOrder):
+        if isinstance(outcome, InOrder) and len(outcome.ready) > 1:
             self._hand_on_held(turn, stored, outcome.ready)
 
     def _hand_on_held(self, turn: Turn, stored: StoredSession, ready: tuple[int, ...]) -> None:
@@ -475,7 +483,3 @@ class Receiving:
 def _window(stored: StoredSession) -> ReceiveWindow:
     return ReceiveWindow.from_bytes(stored.window) if stored.window else ReceiveWindow()
 
-
-def _reread(turn: Turn, stored: StoredSession) -> StoredSession:
-    """Returns the session with the window and counters just written, so that saving it loses neither."""
-    return sessions.get(turn.session, stored.row_id) or stored

@@ -7,15 +7,21 @@ nothing (`delivery` does).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from agentnet_desktop.agent.ground import Ground, Turn
-from agentnet_desktop.crypto.session import Sealed, SessionKeys, seal
+from agentnet_desktop.crypto.session import MAX_PLAINTEXT, Sealed, SessionKeys, seal
+from agentnet_desktop.protocol.canonical import jcs
 from agentnet_desktop.protocol.session import SessionState
 from agentnet_desktop.store import outbox, sessions
 from agentnet_desktop.store.outbox import OutboxRow
 from agentnet_desktop.store.sessions import StoredSession
 from relay.wire.envelope import Envelope, MessageType
+
+_AROUND_CONTENT = 96  # the plaintext's other members: opening (44 characters), seq, names and punctuation
 
 _decoder = msgspec.json.Decoder(Envelope)
 
@@ -28,6 +34,11 @@ def freeze(envelope: Envelope) -> bytes:
 def thaw(stored: bytes) -> Envelope:
     """Returns the envelope that `freeze` wrote."""
     return _decoder.decode(stored)
+
+
+def too_large(content: Mapping[str, Any]) -> bool:
+    """Tells whether content does not fit into one message, before a `seq` is taken for it."""
+    return len(jcs(content)) + _AROUND_CONTENT >= MAX_PLAINTEXT
 
 
 class Sealing:
@@ -49,17 +60,16 @@ class Sealing:
             now - stored.created_at >= timing.rotation_age or stored.message_count >= timing.rotation_messages
         )
 
-    def seal(self, turn: Turn, row: OutboxRow, stored: StoredSession) -> Sealed:
-        """Seals a message under a session: takes its `seq` and stores its bytes, in this transaction.
+    def seal(self, turn: Turn, row: OutboxRow, stored: StoredSession) -> tuple[Sealed, int]:
+        """Seals a message under a session, taking its `seq` in this transaction.
 
-        Raises:
-            ContentTooLarge: the content does not fit into one message; no `seq` was taken.
+        Returns:
+            What `keep` must store in the same transaction, and the `seq`.
         """
         if stored.keys is None:
             raise LookupError(f"the session of row {stored.row_id} has no keys")
         keys = SessionKeys.from_bytes(stored.keys)
-        fresh = sessions.get(turn.session, stored.row_id)
-        seq = stored.next_seq if fresh is None else fresh.next_seq
+        seq = sessions.take_seq(turn.session, stored.row_id)
         sealed = seal(
             keys,
             self._ground.identity,
@@ -77,14 +87,17 @@ class Sealing:
             hedge=self._ground.random(32),
         )
         keys.wipe()
-        taken = sessions.take_seq(turn.session, stored.row_id)
+        return sealed, seq
+
+    @staticmethod
+    def keep(turn: Turn, row: OutboxRow, stored: StoredSession, sealed: Sealed, seq: int) -> None:
+        """Stores the sealed bytes, which every retry under this session repeats."""
         outbox.set_sealed(
             turn.session,
             row.message_id,
             session_row=stored.row_id,
-            seq=taken,
+            seq=seq,
             sealed=freeze(sealed.envelope),
             digest=sealed.digest,
             now=turn.now,
         )
-        return sealed
