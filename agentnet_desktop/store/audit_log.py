@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
@@ -231,6 +231,15 @@ def steps(session: Session, seq: int) -> list[Step]:
     return _steps.all(session, found)
 
 
+def steps_of(session: Session, first: int, last: int) -> dict[int, list[Step]]:
+    """Returns the delivery histories of the entries from place `first` to `last`, both included, by place."""
+    found: dict[int, list[Step]] = {}
+    statement = _steps.select(_steps.c.seq.between(first, last)).order_by(_steps.c.seq, _steps.c.row_id)
+    for step in _steps.all(session, statement):
+        found.setdefault(step.seq, []).append(step)
+    return found
+
+
 # --- marks of a person ---
 
 
@@ -269,6 +278,17 @@ def add_anchor(session: Session, anchor: Anchor) -> None:
 def anchors(session: Session) -> list[Anchor]:
     """Returns all statements about the chain, by place."""
     return _anchors.all(session, _anchors.select().order_by(_anchors.c.seq, _anchors.table.c.row_id))
+
+
+def anchors_after(session: Session, seq: int, limit: int) -> list[Anchor]:
+    """Returns the statements about the first `limit` of them after place `seq`, and the rest of the last place."""
+    c = _anchors.c
+    places = select(c.seq).where(c.seq > seq).order_by(c.seq).limit(limit).subquery()
+    last = session.execute(select(func.max(places.c.seq))).scalar_one()
+    if last is None:
+        return []
+    found = _anchors.select(c.seq > seq, c.seq <= last).order_by(c.seq, c.row_id)
+    return _anchors.all(session, found)
 
 
 # --- security events ---

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from agentnet_desktop.store.errors import StoreError
+from agentnet_desktop.store.errors import ReadOnly, StoreError
 from agentnet_desktop.store.opening import open_file
 from agentnet_desktop.store.reader import Reader
 from agentnet_desktop.store.writer import Writer
@@ -90,6 +90,10 @@ class Database:
         """Like `read`, blocking; not for a thread that runs a loop."""
         return self._reader.submit(job).result()
 
+    def read_log_sync(self, job: Job[T]) -> T:
+        """Like `read_log`, blocking; not for a thread that runs a loop."""
+        return self._log_reader.submit(job).result()
+
     def interrupt(self) -> None:
         """Cancels the search that runs at this moment, which raises `ReadCancelled` at its caller."""
         self._log_reader.interrupt()
@@ -107,7 +111,5 @@ class Database:
 
     def _the_writer(self) -> Writer:
         if self._writer is None:
-            from agentnet_desktop.store.errors import ReadOnly
-
             raise ReadOnly(self.path, "It was opened for reading only.")
         return self._writer

@@ -1,0 +1,262 @@
+"""Writes the log to a file that others can read and check: JSONL, HAR or CSV, as it streams from the database.
+
+Implements docs/protocol.md, *Log exports*. JSONL holds everything that checking needs: what a filter leaves out
+stays as stubs, redaction leaves hashes, and first and last line say whose log it is and where it ends. HAR
+(with Chrome's `_webSocketMessages`) and CSV are for reading in other tools. The file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from agentnet_desktop.audit.items import Item, line_of, stub_line
+from agentnet_desktop.audit.verify import CHUNK, database_items
+from agentnet_desktop.crypto import chain
+from agentnet_desktop.protocol.canonical import jcs
+from agentnet_desktop.store import log_search
+from agentnet_desktop.store.engine import Database
+from agentnet_desktop.store.search_terms import Term
+from relay.wire.envelope import b64encode
+
+VERSION = 1
+_ENCODER = msgspec.json.Encoder()
+_CSV_COLUMNS = (
+    "seq",
+    "time",
+    "direction",
+    "peer",
+    "conversationId",
+    "messageId",
+    "messageType",
+    "encrypted",
+    "verified",
+    "state",
+    "size",
+    "summary",
+    "content",
+    "hash",
+)
+
+
+class ExportFormat(StrEnum):
+    """What an export looks like."""
+
+    JSONL = "jsonl"
+    HAR = "har"
+    CSV = "csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Whose log it is, and what the first and last line say of it."""
+
+    agent_id: str
+    identity_key: bytes  # 32 bytes
+    relay_url: str
+    exported_at: int  # ms
+    sign: Callable[[int, bytes], bytes] | None = None  # signs (place, hash) of the log's end; 64 bytes
+    filter_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written."""
+
+    path: Path
+    entries: int  # whole ones
+    stubs: int
+    size: int  # bytes
+
+
+def export_log(
+    db: Database,
+    target: Path,
+    source: Source,
+    *,
+    file_format: ExportFormat = ExportFormat.JSONL,
+    terms: Sequence[Term] = (),
+    redact: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Exported:
+    """Writes the log as it stands at this moment. Blocks: call it from a thread.
+
+    Args:
+        db: the open database.
+        target: the file; one that exists is replaced when the new one is whole.
+        source: whose log it is.
+        file_format: JSONL can be verified, HAR and CSV are for other tools.
+        terms: of a filter; other entries are left out (in JSONL: are stubs).
+        redact: leaves out summaries, contents and clear bytes.
+        progress: is told the place of each entry, from time to time.
+
+    Raises:
+        OSError: the file cannot be written; nothing is left of it.
+    """
+    writers: dict[ExportFormat, Callable[..., tuple[int, int]]] = {
+        ExportFormat.JSONL: _jsonl,
+        ExportFormat.HAR: _har,
+        ExportFormat.CSV: _csv,
+    }
+    partial_file = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with _private(partial_file) as out:
+            chosen = _chosen(db, terms)
+            items = _reported(database_items(db), progress)
+            entries, stubs = writers[file_format](out, items, chosen, source, redact)
+            out.flush()
+            os.fsync(out.fileno())
+            size = out.tell()
+        partial_file.replace(target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial_file.unlink()
+        raise
+    return Exported(target, entries, stubs, size)
+
+
+def _private(path: Path) -> IO[bytes]:
+    """Opens a new file that only its owner can read."""
+    return os.fdopen(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb", buffering=1 << 20)
+
+
+def _reported(items: Iterator[Item], progress: Callable[[int], None] | None) -> Iterator[Item]:
+    for item in items:
+        if progress is not None and item.seq % CHUNK == 0:
+            progress(item.seq)
+        yield item
+
+
+def _chosen(db: Database, terms: Sequence[Term]) -> Callable[[int], bool]:
+    """Returns whether a filter lets an entry through; to be asked in the log's order."""
+    if not terms:
+        return lambda _seq: True
+    wanted = _matching(db, terms)
+    upcoming = [next(wanted, None)]
+
+    def asked(seq: int) -> bool:
+        while upcoming[0] is not None and upcoming[0] < seq:
+            upcoming[0] = next(wanted, None)
+        return upcoming[0] == seq
+
+    return asked
+
+
+def _matching(db: Database, terms: Sequence[Term]) -> Iterator[int]:
+    after = 0
+    while found := db.read_log_sync(partial(log_search.page, terms=terms, after_seq=after, limit=CHUNK)):
+        yield from (entry.seq for entry in found)
+        after = found[-1].seq
+
+
+def _jsonl(
+    out: IO[bytes], items: Iterator[Item], chosen: Callable[[int], bool], source: Source, redact: bool
+) -> tuple[int, int]:
+    header = {
+        "agentnetLog": VERSION,
+        "agentId": source.agent_id,
+        "identityKey": b64encode(source.identity_key),
+        "exportedAt": source.exported_at,
+        "filter": source.filter_text,
+        "redacted": redact,
+    }
+    out.write(_ENCODER.encode(header) + b"\n")
+    entries = stubs = 0
+    seq, head = 0, chain.GENESIS
+    for item in items:
+        if chosen(item.seq):
+            out.write(_ENCODER.encode(line_of(item, redact=redact)) + b"\n")
+            entries += 1
+        else:
+            out.write(_ENCODER.encode(stub_line(item, chain.body_hash(jcs(item.body)))) + b"\n")
+            stubs += 1
+        seq, head = item.seq, item.entry_hash
+    signature = None if source.sign is None else b64encode(source.sign(seq, head))
+    footer = {"end": True, "entries": entries + stubs, "seq": seq, "hash": head.hex(), "signature": signature}
+    out.write(_ENCODER.encode(footer) + b"\n")
+    return entries, stubs
+
+
+def _har(
+    out: IO[bytes], items: Iterator[Item], chosen: Callable[[int], bool], source: Source, redact: bool
+) -> tuple[int, int]:
+    """One HAR entry for the connection to the relay, with all messages in Chrome's WebSocket extension."""
+    empty = {"headersSize": -1, "bodySize": -1, "cookies": [], "headers": [], "httpVersion": "HTTP/1.1"}
+    request = empty | {"method": "GET", "url": source.relay_url, "queryString": []}
+    response = empty | {"status": 101, "statusText": "Switching Protocols", "redirectURL": ""}
+    response["content"] = {"size": 0, "mimeType": "x-unknown"}
+    entry = {
+        "startedDateTime": datetime.fromtimestamp(source.exported_at / 1000, UTC).isoformat(),
+        "time": 0,
+        "request": request,
+        "response": response,
+        "cache": {},
+        "timings": {"send": 0, "wait": 0, "receive": 0},
+        "_resourceType": "websocket",
+    }
+    creator = {"name": "AgentNet Desktop", "version": str(VERSION)}
+    start = _ENCODER.encode({"version": "1.2", "creator": creator})[:-1]
+    out.write(b'{"log":' + start + b',"entries":[' + _ENCODER.encode(entry)[:-1] + b',"_webSocketMessages":[')
+    count = 0
+    for item in items:
+        if not chosen(item.seq) or item.text("direction") == "local":
+            continue
+        out.write((b",\n" if count else b"\n") + _ENCODER.encode(_har_message(item, redact)))
+        count += 1
+    out.write(b"\n]}]}}\n")
+    return count, 0
+
+
+def _har_message(item: Item, redact: bool) -> dict[str, Any]:
+    line = line_of(item, redact=redact)
+    binary = item.text("wireFormat") != "json"
+    data = line.pop("wire", "")
+    if data and not binary:
+        data = (item.wire or b"").decode("utf-8", "replace")
+    for name in ("plaintext", "details", "salt"):
+        line.pop(name, None)
+    return {
+        "type": "send" if item.text("direction") == "out" else "receive",
+        "time": line["time"] / 1000,
+        "opcode": 2 if binary else 1,
+        "data": data,
+        "_agentnet": line,
+    }
+
+
+def _csv(
+    out: IO[bytes], items: Iterator[Item], chosen: Callable[[int], bool], _source: Source, redact: bool
+) -> tuple[int, int]:
+    text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
+    writer = csv.writer(text)
+    writer.writerow(_CSV_COLUMNS)
+    count = 0
+    for item in items:
+        if not chosen(item.seq):
+            continue
+        line = line_of(item, redact=redact)
+        line["time"] = datetime.fromtimestamp(line["time"] / 1000, UTC).isoformat(timespec="milliseconds")
+        line["content"] = "" if line["content"] is None else _ENCODER.encode(line["content"]).decode()
+        writer.writerow([_cell(line[name]) for name in _CSV_COLUMNS])
+        count += 1
+    text.flush()
+    text.detach()
+    return count, 0
+
+
+def _cell(value: Any) -> Any:
+    """Text that a spreadsheet would take for a formula gets a quote before it: a peer may have written it."""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return value

@@ -1,0 +1,341 @@
+"""Verifies a log: that nothing was changed, removed, added or moved, who wrote what, and what peers received.
+
+Implements docs/protocol.md, *Verifying a log*. Works on a profile's database or on an exported file, on another
+machine and without keys. It walks the log once, in order, with little memory, and names the first bad entry.
+What it cannot find: a log that was rewritten whole by somebody who has the database's key, up to the newest
+statement about it that somebody else holds (an anchor); that is why anchors exist.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import msgspec
+from sqlalchemy.orm import Session
+
+from agentnet_desktop.audit.authorship import Authorship
+from agentnet_desktop.audit.items import Item, item_of
+from agentnet_desktop.crypto import chain
+from agentnet_desktop.crypto.errors import CryptoError
+from agentnet_desktop.protocol.canonical import NotCanonical, jcs
+from agentnet_desktop.store import audit_log
+from agentnet_desktop.store.engine import Database
+from agentnet_desktop.store.log_records import Anchor, details_hash, plaintext_data
+
+MOST_PROBLEMS = 50
+CHUNK = 500
+RETENTION = "RETENTION"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong. `seq` is the entry's place; `kind` a stable word; `sentence` is for a person."""
+
+    seq: int
+    kind: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What verifying found."""
+
+    problems: tuple[Problem, ...]  # at most MOST_PROBLEMS, in the order in which they were found
+    entries: int  # looked at, stubs included
+    stubs: int  # of which only the hash is there
+    undisclosed: int  # whole entries whose content is not there: redacted, or deleted by retention
+    signatures: int  # messages whose author is proved
+    commitments: int  # contents proved to be what was signed
+    receipts: int  # deliveries proved by the recipient's signature
+    first: int
+    last: int
+    head: bytes
+    anchored_to: (
+        int  # up to here the log is complete by what somebody else, or a signature, says; 0: nobody says
+    )
+    keys: Mapping[str, tuple[str, ...]]  # fingerprints by agentId: compare them with the people
+
+    @property
+    def intact(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    @property
+    def first_bad(self) -> Problem | None:
+        """The problem at the lowest place, or None."""
+        return min(self.problems, key=lambda problem: problem.seq, default=None)
+
+
+class Verifier:
+    """Takes a log's entries in order and says in the end what is wrong with them."""
+
+    def __init__(
+        self,
+        own_id: str,
+        *,
+        keys: Mapping[str, Iterable[bytes]] | None = None,
+        anchors: Iterable[Anchor] = (),
+        identity_key: bytes | None = None,
+        first: int = 1,
+    ) -> None:
+        """Begins.
+
+        Args:
+            own_id: whose log it is.
+            keys: identity keys known otherwise, by agentId.
+            anchors: statements about the log, by place.
+            identity_key: of the log's owner, 32 bytes; checks the signatures of anchors.
+            first: the place at which the log, or the exported part, begins.
+        """
+        self._author = Authorship(own_id)
+        for agent_id, known in (keys or {}).items():
+            self._author.learn(agent_id, known)
+        if identity_key is not None:
+            self._author.learn(own_id, (identity_key,))
+        self._identity_key = identity_key
+        self._anchors = iter(anchors)
+        self._anchor = next(self._anchors, None)
+        self._first = first
+        self._last = first - 1
+        self._head: bytes | None = chain.GENESIS if first == 1 else None
+        self._problems: list[Problem] = []
+        self._entries = self._stubs = self._undisclosed = self._anchored_to = 0
+        self._forgotten = 0  # the last entry without content
+        self._retained_from = 0  # content up to here was deleted by retention, which the log says itself
+
+    def feed(self, item: Item) -> None:
+        """Checks the next entry."""
+        self._entries += 1
+        self._place(item)
+        if item.body is None:
+            self._stubs += 1
+        else:
+            self._disclosed(item)
+            for kind, words in self._author.check(item):
+                self._complain(item.seq, kind, f"Entry {item.seq}: {words}.")
+        self._last = item.seq
+        self._head = item.entry_hash
+        self._check_anchors(item)
+
+    def finish(self, *, whole: bool = True) -> Report:
+        """Ends the walk.
+
+        Args:
+            whole: nothing was left out, so that a receipt that is missing is missing.
+        """
+        if self._anchor is not None:  # beyond the last entry
+            words = (
+                f"{_holder(self._anchor)} says that the log had at least {self._anchor.seq} entries; "
+                f"it ends at {self._last}."
+            )
+            self._complain(self._last + 1, "TRUNCATED", words)
+        if self._forgotten > self._retained_from:
+            words = f"The content of entry {self._forgotten} is gone, and no entry says that it was deleted."
+            self._complain(self._forgotten, "CONTENT_MISSING", words)
+        if whole and not self._stubs:
+            for seq, message_id in self._author.unproven():
+                self._complain(
+                    seq,
+                    "RECEIPT_MISSING",
+                    f"Entry {seq} says DELIVERED, but no receipt for {message_id} is here.",
+                )
+        return Report(
+            problems=tuple(self._problems),
+            entries=self._entries,
+            stubs=self._stubs,
+            undisclosed=self._undisclosed,
+            signatures=self._author.signatures,
+            commitments=self._author.commitments,
+            receipts=self._author.receipts,
+            first=self._first,
+            last=self._last,
+            head=self._head or b"",
+            anchored_to=self._anchored_to,
+            keys=self._author.fingerprints(),
+        )
+
+    def complain(self, seq: int, kind: str, sentence: str) -> None:
+        """Adds a problem that the caller found, such as a line that cannot be read."""
+        self._complain(seq, kind, sentence)
+
+    def _complain(self, seq: int, kind: str, sentence: str) -> None:
+        if len(self._problems) < MOST_PROBLEMS:
+            self._problems.append(Problem(seq, kind, sentence))
+
+    def _place(self, item: Item) -> None:
+        """Checks that the entry follows the one before it, by place and by hash, and that its own hash is right."""
+        expected = self._last + 1
+        if item.seq != expected:
+            if item.seq > expected:
+                words = (
+                    f"Entries {expected} to {item.seq - 1} are missing."
+                    if item.seq > expected + 1
+                    else f"Entry {expected} is missing."
+                )
+                self._complain(expected, "MISSING", words)
+            else:
+                self._complain(
+                    item.seq, "OUT_OF_PLACE", f"Entry {item.seq} stands where entry {expected} should be."
+                )
+        if self._head is not None and item.previous_hash != self._head and item.seq == expected:
+            words = f"Entry {item.seq} does not follow the entry before it: one of them was changed, moved or added."
+            self._complain(item.seq, "CHAIN", words)
+        try:
+            body = item.body_hash if item.body is None else chain.body_hash(jcs(item.body))
+            right = body is not None and chain.link(item.previous_hash, body) == item.entry_hash
+        except (NotCanonical, ValueError):
+            right = False
+        if not right:
+            self._complain(
+                item.seq, "CHANGED", f"Entry {item.seq} was changed: its hash does not fit its fields."
+            )
+
+    def _disclosed(self, item: Item) -> None:
+        """Checks what is disclosed of an entry against the hashes in its body."""
+        body = item.body or {}
+        for name, data in (("wire", item.wire), ("plaintext", item.plaintext)):
+            if data is not None and hashlib.sha256(data).hexdigest() != body[f"{name}Hash"]:
+                self._complain(
+                    item.seq,
+                    "CHANGED",
+                    f"Entry {item.seq} was changed: its {name} bytes are not those it was made with.",
+                )
+        if item.wire is not None and len(item.wire) != body["size"]:
+            self._complain(item.seq, "CHANGED", f"Entry {item.seq} was changed: its size is wrong.")
+        if item.details is None or item.salt is None:
+            self._undisclosed += 1
+            if not item.redacted:
+                self._forgotten = item.seq
+            if item.content is not None or item.summary or item.plaintext is not None:
+                self._complain(
+                    item.seq, "INVENTED", f"Entry {item.seq} shows content without what proves it."
+                )
+        else:
+            self._details(item, body, item.details, item.salt)
+        if item.steps and (item.steps[-1].state != item.state or item.steps[0].state != body["state"]):
+            self._complain(
+                item.seq, "STATE", f"Entry {item.seq} has a delivery state that is not in its history."
+            )
+
+    def _details(self, item: Item, body: Mapping[str, Any], details: bytes, salt: bytes) -> None:
+        if details_hash(salt, details).hex() != body["detailsHash"]:
+            self._complain(
+                item.seq,
+                "CHANGED",
+                f"Entry {item.seq} was changed: its details are not those it was made with.",
+            )
+            return
+        if (body["wireHash"] is not None) != (item.wire is not None) or (
+            body["plaintextHash"] is not None
+        ) != (item.plaintext is not None):
+            self._complain(
+                item.seq, "CONTENT_MISSING", f"Entry {item.seq} lacks bytes that it was made with."
+            )
+        said = msgspec.json.decode(details)
+        content = said.get("content")
+        if content is None and item.plaintext is not None:
+            content = plaintext_data(item.plaintext)
+        if item.summary != said.get("summary") or item.content != content:
+            self._complain(
+                item.seq,
+                "CHANGED",
+                f"Entry {item.seq} was changed: what it shows is not what it was made with.",
+            )
+        if body["messageType"] == RETENTION and body["direction"] == "local" and isinstance(content, dict):
+            self._retained_from = max(self._retained_from, int(content.get("lastSeq", 0)))
+
+    def _check_anchors(self, item: Item) -> None:
+        while self._anchor is not None and self._anchor.seq <= item.seq:
+            anchor = self._anchor
+            self._anchor = next(self._anchors, None)
+            if anchor.seq != item.seq:
+                continue  # before the exported part, or missing, which was said
+            if anchor.entry_hash != item.entry_hash:
+                words = (
+                    f"Entry {item.seq} is not the one that {_holder(anchor)} knows: the log was rewritten."
+                )
+                self._complain(item.seq, "REWRITTEN", words)
+            elif self._signed(anchor):
+                self._anchored_to = item.seq
+
+    def _signed(self, anchor: Anchor) -> bool:
+        if anchor.kind != "SIGNED":
+            return True
+        if self._identity_key is None or anchor.signature is None:
+            return False
+        try:
+            chain.verify_head(self._identity_key, anchor.seq, anchor.entry_hash, anchor.signature)
+        except CryptoError:
+            self._complain(anchor.seq, "SIGNATURE", f"The signature over entry {anchor.seq} does not verify.")
+            return False
+        return True
+
+
+def _holder(anchor: Anchor) -> str:
+    return {"SIGNED": "A signed statement", "KEYRING": "The keyring"}.get(
+        anchor.kind, anchor.holder or "Somebody else"
+    )
+
+
+def database_items(db: Database, *, first: int = 1) -> Iterator[Item]:
+    """Returns a database's entries with all that is stored of them, in order, some hundred at a time."""
+
+    def chunk(session: Session, start: int) -> list[Item]:
+        entries = audit_log.entries_from(session, start, CHUNK)
+        if not entries:
+            return []
+        contents = audit_log.contents_of(session, entries[0].seq, entries[-1].seq)
+        steps = audit_log.steps_of(session, entries[0].seq, entries[-1].seq)
+        return [item_of(e, contents.get(e.seq), tuple(steps.get(e.seq, ()))) for e in entries]
+
+    while found := db.read_log_sync(partial(chunk, start=first)):
+        yield from found
+        first = found[-1].seq + 1
+
+
+def database_anchors(db: Database) -> Iterator[Anchor]:
+    """Returns the statements that a database holds about its log, by place, some hundred at a time."""
+    after = 0
+    while found := db.read_log_sync(partial(audit_log.anchors_after, seq=after, limit=CHUNK)):
+        yield from found
+        after = found[-1].seq
+
+
+def _place_of(anchor: Anchor) -> int:
+    return anchor.seq
+
+
+def verify_database(
+    db: Database,
+    *,
+    own_id: str,
+    identity_key: bytes,
+    keys: Mapping[str, Iterable[bytes]] | None = None,
+    anchors: Iterable[Anchor] = (),
+    progress: Callable[[int], None] | None = None,
+) -> Report:
+    """Verifies a profile's log against itself, its stored anchors and those that the caller brings.
+
+    Blocks, for seconds on a large log: call it from a thread.
+
+    Args:
+        db: the open database.
+        own_id: whose it is.
+        identity_key: the owner's, 32 bytes.
+        keys: identity keys known otherwise, by agentId, such as the pinned ones.
+        anchors: further statements, such as the keyring's.
+        progress: is told the place of each entry.
+    """
+    brought = sorted(anchors, key=_place_of)
+    known = heapq.merge(database_anchors(db), brought, key=_place_of)
+    verifier = Verifier(own_id, keys=keys, anchors=known, identity_key=identity_key)
+    for item in database_items(db):
+        verifier.feed(item)
+        if progress is not None:
+            progress(item.seq)
+    return verifier.finish()
