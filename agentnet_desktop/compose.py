@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +60,9 @@ __all__ = [
 ]
 
 Passphrase = str | Callable[[], str] | None
+
+PATIENCE_S = 15.0
+_LOOK_AGAIN_S = 0.1
 
 
 def open_vault(paths: ProfilePaths, settings: ProfileSettings, passphrase: Passphrase) -> Vault:
@@ -185,14 +189,18 @@ async def open_profile(
     root: Path,
     *,
     passphrase: Passphrase = None,
+    brief: bool = False,
     clock: Clock = system_clock,
     random: Random = os.urandom,
 ) -> Holder:
     """Opens a profile for work, as its one holder. The agent is wired but not started: see `Holder.start`.
 
+    A profile that a single command holds is waited for, up to `PATIENCE_S`.
+
     Args:
         root: the profile's folder.
         passphrase: the words, or who is asked for them (in a thread) when they are needed.
+        brief: this is such a single command; it does not wait for others, for it can ask them.
         clock: ms since the Unix epoch.
         random: gives that many random bytes.
 
@@ -200,7 +208,18 @@ async def open_profile(
         ProfileInUse: another process holds it; names its pid.
         ProfileError, VaultError, StoreError: it cannot be opened; one sentence for a person.
     """
-    return await _open(ProfilePaths(root), passphrase, clock, random, hold=True)
+    paths = ProfilePaths(root)
+    deadline = time.monotonic() + PATIENCE_S
+    read_settings(paths)
+    while True:
+        try:
+            lock = ProfileLock(paths, brief=brief)
+        except ProfileInUse as error:
+            if brief or not error.brief or time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        else:
+            return await _open(paths, passphrase, clock, random, lock)
 
 
 async def open_reader(
@@ -217,28 +236,29 @@ async def open_reader(
     Raises:
         ProfileError, VaultError, StoreError: as `open_profile`, but never ProfileInUse.
     """
-    return await _open(ProfilePaths(root), passphrase, clock, random, hold=False)
+    return await _open(ProfilePaths(root), passphrase, clock, random, None)
 
 
 async def _open(
-    paths: ProfilePaths, passphrase: Passphrase, clock: Clock, random: Random, *, hold: bool
+    paths: ProfilePaths, passphrase: Passphrase, clock: Clock, random: Random, lock: ProfileLock | None
 ) -> Holder:
-    def unlock() -> tuple[ProfileSettings, ProfileLock | None, Vault, Database, str | None]:
-        settings = read_settings(paths)
-        lock = ProfileLock(paths) if hold else None
+    """Unlocks vault and database, in a thread; without a lock, for looking only."""
+
+    def unlock() -> tuple[ProfileSettings, Vault, Database, str | None]:
         vault: Vault | None = None
         try:
+            settings = read_settings(paths)
             vault = open_vault(paths, settings, passphrase)
             invite = None if settings.enrolled else vault.get_token(INVITE)
             key = vault.database_key
-            database = Database.open(paths.database, key, now_ms=clock, read_only=not hold)
+            database = Database.open(paths.database, key, now_ms=clock, read_only=lock is None)
         except BaseException:
             if vault is not None:
                 vault.lock()
             if lock is not None:
                 lock.release()
             raise
-        return settings, lock, vault, database, invite
+        return settings, vault, database, invite
 
-    settings, lock, vault, database, invite = await asyncio.to_thread(unlock)
+    settings, vault, database, invite = await asyncio.to_thread(unlock)
     return Holder(paths, settings, vault, database, lock, invite=invite, clock=clock, random=random)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 VERSION = 1
+_BRIEF = "brief"
 _LONGEST_SOCKET_PATH = 100  # sockaddr_un holds 108 bytes on Linux, 104 on macOS, the final zero included
 
 
@@ -44,13 +45,15 @@ class ProfileInUse(ProfileError):
 
     Attributes:
         pid: of that process, or None when it did not say.
+        brief: it is a single command, which will soon be done.
     """
 
-    def __init__(self, root: Path, pid: int | None) -> None:
+    def __init__(self, root: Path, pid: int | None, *, brief: bool = False) -> None:
         """Builds the sentence."""
         who = "another process" if pid is None else f"process {pid}"
         super().__init__(f"The profile {root} is in use by {who}: stop it first, or use it from there.")
         self.pid = pid
+        self.brief = brief
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +203,12 @@ def write_settings(paths: ProfilePaths, settings: ProfileSettings) -> None:
 class ProfileLock:
     """Keeps a profile to one holder. The system frees it when the process ends, however that happens."""
 
-    def __init__(self, paths: ProfilePaths) -> None:
+    def __init__(self, paths: ProfilePaths, *, brief: bool = False) -> None:
         """Takes the lock, and writes this process's id into its file.
+
+        Args:
+            paths: the profile.
+            brief: this process will soon be done, so that others may wait for it.
 
         Raises:
             ProfileInUse: another holder has it; names its pid.
@@ -215,24 +222,31 @@ class ProfileLock:
             ) from error
         if not _try_lock(self._handle):
             os.close(self._handle)
-            raise ProfileInUse(paths.root, holder_pid(paths))
+            pid, is_brief = _holder(paths)
+            raise ProfileInUse(paths.root, pid, brief=is_brief)
         os.ftruncate(self._handle, 0)
         os.lseek(self._handle, 0, os.SEEK_SET)
-        os.write(self._handle, f"{os.getpid()}\n".encode())
+        os.write(self._handle, f"{os.getpid()}\n{_BRIEF if brief else ''}\n".encode())
 
     def release(self) -> None:
         """Frees the lock; a second call does nothing."""
         if self._handle >= 0:
+            os.ftruncate(self._handle, 0)
             os.close(self._handle)
             self._handle = -1
 
 
 def holder_pid(paths: ProfilePaths) -> int | None:
     """Returns the pid that the holder wrote; None when there is none to read. It may be an old one."""
+    return _holder(paths)[0]
+
+
+def _holder(paths: ProfilePaths) -> tuple[int | None, bool]:
     try:
-        return int(paths.lock.read_text("ascii"))
+        pid, brief, *_ = [*paths.lock.read_text("ascii").splitlines(), "", ""]
+        return int(pid), brief == _BRIEF
     except (OSError, ValueError):
-        return None
+        return None, False
 
 
 def is_held(paths: ProfilePaths) -> bool:

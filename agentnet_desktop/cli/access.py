@@ -185,7 +185,7 @@ async def _hold(args: Namespace, place: ProfilePaths) -> Holder | RemoteAgent:
     deadline = time.monotonic() + _HOLDER_STARTS_S
     while True:
         try:
-            return await open_profile(place.root, passphrase=passphrase(args))
+            return await open_profile(place.root, passphrase=passphrase(args), brief=True)
         except ProfileInUse:
             if time.monotonic() > deadline:
                 raise
