@@ -108,8 +108,9 @@ def wanted_state() -> dict[str, str]:
     import tomllib
 
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    hatch = declared.get("tool", {}).get("hatch")
     digest = hashlib.sha256(LOCK.read_bytes())
-    digest.update(json.dumps([declared["build-system"], declared["project"]], sort_keys=True).encode())
+    digest.update(json.dumps([declared["build-system"], declared["project"], hatch], sort_keys=True).encode())
     return {"digest": digest.hexdigest(), "root": str(ROOT)}
 
 

@@ -1,7 +1,7 @@
 """Finds the files that ship with the program: icons, translations, vectors, demo data.
 
 In a checkout they lie in the top-level folder `resources/`; an installed package carries the same tree
-inside itself as `agentnet_desktop/_resources/` (see `[tool.hatch.build.targets.wheel.force-include]`).
+inside itself as `agentnet_desktop/_resources/` (see `[tool.hatch.build.targets.wheel.sources]`).
 This module names paths and nothing else: it does not read, cache or interpret what it finds, and it
 implements no part of the protocol.
 """
