@@ -148,9 +148,9 @@ def _run_window(options: argparse.Namespace) -> int:
     session = Session(profile, theme, preferences, load_profiles, link=options.link)
     session.show(minimized=options.minimized or preferences.start_minimized)
     qt.processEvents()  # the frame is on the screen before anything slow is imported
-    from qasync import QEventLoop
+    from agentnet_desktop.ui.loop import WindowLoop
 
-    loop = QEventLoop(qt)
+    loop = WindowLoop(qt)
     asyncio.set_event_loop(loop)
     with loop:
         loop.run_until_complete(session.run())

@@ -88,6 +88,7 @@ class Session(QObject):
         load: Callable[[], Awaitable[Profiles]],
         *,
         link: str = "",
+        relay: RelayProcess | None = None,
     ) -> None:
         super().__init__()
         self._profile = profile
@@ -97,7 +98,7 @@ class Session(QObject):
         self._tasks = Tasks()
         self._closing = asyncio.Event()
         self._holder: Holder | None = None
-        self._relay: RelayProcess | None = None
+        self._relay = relay
         self._tray: Tray | None = None
         self._instances: InstanceServer | None = None
         self.bridge = Bridge(self._tasks, self)
@@ -184,7 +185,8 @@ class Session(QObject):
         from agentnet_desktop.ui.single_instance import InstanceServer
         from agentnet_desktop.ui.tray import Tray
 
-        self._relay = RelayProcess(self._profile / "relay", self)
+        if self._relay is None:
+            self._relay = RelayProcess(self._profile / "relay", self)
         self.window.build_pages(self._relay)
         self._instances = InstanceServer(self._profile, self)
         self._instances.received.connect(self.window.take_link)

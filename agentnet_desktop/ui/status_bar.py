@@ -16,7 +16,7 @@ from agentnet_desktop.ui.widgets.labels import ink_token
 def _part(icon: str, token: str, name: str) -> QPushButton:
     made = QPushButton()
     made.setIcon(icons.icon(icon, token))
-    made.setIconSize(QSize(14, 14))
+    made.setIconSize(QSize(20, 14))
     made.setObjectName(name)
     made.setAutoDefault(False)
     return made

@@ -93,6 +93,11 @@ def long_date(moment: datetime) -> str:
     return locale().toString(qdate(moment), QLocale.FormatType.LongFormat)
 
 
+def short_date(moment: datetime) -> str:
+    """Give a date in figures, as the person's locale writes it."""
+    return locale().toString(qdate(moment), QLocale.FormatType.ShortFormat)
+
+
 def short_time(moment: datetime) -> str:
     """Give hours and minutes, as the person's locale writes them."""
     return locale().toString(QTime(moment.hour, moment.minute), QLocale.FormatType.ShortFormat)

@@ -2,6 +2,7 @@
 
 import asyncio
 from types import TracebackType
+from typing import Self
 
 from PySide6.QtCore import QCoreApplication
 
@@ -12,7 +13,8 @@ class QEventLoop(asyncio.SelectorEventLoop):
         set_running_loop: bool = ...,
         already_running: bool = ...,
     ) -> None: ...
-    def __enter__(self) -> QEventLoop: ...
+    def _add_callback(self, handle: asyncio.Handle, delay: float = ...) -> object: ...
+    def __enter__(self) -> Self: ...
     def __exit__(
         self,
         kind: type[BaseException] | None,

@@ -167,7 +167,7 @@ class ContactDetail(QWidget):
                 self.tr("last exchange {0}").format(text.relative(view.last_exchange_at, text.now_ms()))
             )
         if view.added_at:
-            parts.append(self.tr("known since {0}").format(text.long_date(text.at(view.added_at))))
+            parts.append(self.tr("known since {0}").format(text.short_date(text.at(view.added_at))))
         return "  ·  ".join(parts)
 
     # ------------------------------------------------------------------------------- acts

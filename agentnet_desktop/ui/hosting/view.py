@@ -97,6 +97,7 @@ class RelayPage(Page):
         self._address = Label(role="mono", selectable=True, wrap=True)
         self.port = QSpinBox()
         self.port.setRange(0, 65535)
+        self.port.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
         self.port.setValue(self._preferences.relay_port)
         self.port.setSpecialValueText(self.tr("any"))
         self.port.setAccessibleName(self.tr("Port"))

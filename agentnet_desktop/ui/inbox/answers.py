@@ -84,6 +84,7 @@ class SuggestPanel(QWidget):
         self.end_time.setAccessibleName(self.tr("To"))
         for edit in (self.start_time, self.end_time):
             edit.setDisplayFormat("HH:mm")
+            edit.setButtonSymbols(QTimeEdit.ButtonSymbols.NoButtons)
         self.day.setDisplayFormat("ddd d MMM yyyy")
         self._error = Label(role="error", wrap=True)
         self._error.hide()

@@ -17,6 +17,8 @@ from agentnet_desktop.ui.models.meetings_model import MeetingsModel
 from agentnet_desktop.ui.theme.tokens import SPACE_L, SPACE_M
 from agentnet_desktop.ui.widgets.parts import button, row
 
+_SIZE = QSize(620, 620)
+
 
 class ProposalDialog(QDialog):
     """Asks for a decision on one proposal."""
@@ -40,9 +42,7 @@ class ProposalDialog(QDialog):
         layout.setSpacing(0)
         layout.addWidget(self.widget, 1)
         layout.addLayout(foot)
-
-    def sizeHint(self) -> QSize:
-        return QSize(600, 560)
+        self.resize(_SIZE)
 
     def ask(self, view: ProposalView) -> None:
         """Show a proposal and open; returns at once."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from agentnet_desktop.agent.events import Direction, ProposalChanged, ProposalView
 from agentnet_desktop.ui import text, trust
@@ -25,7 +25,7 @@ from agentnet_desktop.ui.models.contacts_model import ContactsModel
 from agentnet_desktop.ui.models.meetings_model import MeetingsModel, agreed_slot, proposal_key
 from agentnet_desktop.ui.theme.tokens import SPACE_L, SPACE_M, SPACE_S, Tone
 from agentnet_desktop.ui.widgets.labels import Badge, Chip, IconLabel, Label
-from agentnet_desktop.ui.widgets.parts import Notice, Rule, button, row, scrolled
+from agentnet_desktop.ui.widgets.parts import Notice, Rule, SnugStack, button, row, scrolled
 
 if TYPE_CHECKING:
     from agentnet_desktop.agent.agent import Agent
@@ -120,7 +120,7 @@ class ProposalWidget(QWidget):
         done_layout.setStretch(0, 1)
         done.setLayout(done_layout)
         self._decide, self._done = decide, done
-        self._stack = QStackedWidget()
+        self._stack = SnugStack()
         for panel in (decide, self.suggest_panel, self.decline_panel, done):
             self._stack.addWidget(panel)
         self._footer = QWidget()
@@ -160,7 +160,7 @@ class ProposalWidget(QWidget):
             self.error.show_notice("", Tone.NEUTRAL)
         self._view = view
         if fresh:
-            self._stack.setCurrentWidget(self._decide)
+            self._stack.show_page(self._decide)
             self._start_arming()
         self._render(view)
 
@@ -194,9 +194,9 @@ class ProposalWidget(QWidget):
     def _render_footer(self, view: ProposalView) -> None:
         words, tone = outcome_words(view, self._contacts.name_of(view.peer), by_me=self._by_me)
         if not self.waits:
-            self._stack.setCurrentWidget(self._done)
+            self._stack.show_page(self._done)
         elif self._stack.currentWidget() is self._done:
-            self._stack.setCurrentWidget(self._decide)
+            self._stack.show_page(self._decide)
         self.outcome.show_notice(words, tone)
         withdrawable = view.state == "ACCEPTED" or (
             view.state == "PENDING" and view.direction is Direction.OUT
@@ -320,7 +320,7 @@ class ProposalWidget(QWidget):
         self._view = view
         if newer and self.waits:
             self._by_me = ""
-            self._stack.setCurrentWidget(self._decide)
+            self._stack.show_page(self._decide)
             self.error.show_notice(
                 self.tr("They changed it while it was open. Please look again."), Tone.WARN
             )
@@ -334,15 +334,15 @@ class ProposalWidget(QWidget):
 
     def _suggest(self) -> None:
         if self._view is not None:
-            self._stack.setCurrentWidget(self.suggest_panel)
+            self._stack.show_page(self.suggest_panel)
             self.suggest_panel.start(self._view)
 
     def _decline(self) -> None:
-        self._stack.setCurrentWidget(self.decline_panel)
+        self._stack.show_page(self.decline_panel)
         self.decline_panel.start()
 
     def _back(self) -> None:
-        self._stack.setCurrentWidget(self._decide)
+        self._stack.show_page(self._decide)
         if self._view is not None:
             self.when.show_when(self._view, choosing=self.waits)
         self.accept_button.setFocus()

@@ -100,7 +100,7 @@ class WhenPanel(QWidget):
         for label in theirs:
             label.setVisible(zone is not None and not same)
         if zone is not None:
-            self._their_day.setText(text.long_date(begin))
+            self._their_day.setText(text.locale().toString(text.qdate(begin), text.SHORT_DATE))
             self._their_span.setText(text.span(begin, text.at(end, zone)))
             self._theirs.setText(text.tr("their time, {0}").format(text.peer_text(view.time_zone, 40)))
 
@@ -112,6 +112,8 @@ class WhenPanel(QWidget):
         before = self.chosen()
         for made in self._group.buttons():
             self._group.removeButton(made)
+            self._choices_layout.removeWidget(made)
+            made.hide()
             made.deleteLater()
         self._choices.setVisible(choosing and bool(view.alternatives))
         if not view.alternatives or not choosing:

@@ -43,8 +43,7 @@ class LogDelegate(QStyledItemDelegate):
             painter.fillRect(rect, QColor(colours.selection))
         elif state & QStyle.StateFlag.State_MouseOver:
             painter.fillRect(rect, QColor(colours.raised))
-        painter.setPen(QColor(colours.border))
-        painter.drawLine(rect.bottomLeft(), rect.bottomRight())
+        painter.fillRect(rect.left(), rect.bottom(), rect.width(), 1, QColor(colours.border))
         inner = rect.adjusted(SPACE_S, 0, -SPACE_S, 0)
         words = str(index.data(Qt.ItemDataRole.DisplayRole) or "")
         painter.setFont(option.font)

@@ -142,8 +142,10 @@ class LogPage(Page):
             lambda agent: agent.log.detail(seq), name="read a log entry", owner=self, done=self._show_detail
         )
 
-    def _show_detail(self, detail: LogDetail) -> None:
+    def _show_detail(self, detail: LogDetail | None) -> None:
         self._detail_task = None
+        if detail is None:
+            return
         self.details.show_detail(detail, self.model.peer_words(detail.row))
         if not self.details.isVisible():
             self.details.show()

@@ -10,15 +10,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Signal
 
+from agentnet_desktop.agent.errors import BadInput
 from agentnet_desktop.agent.events import Direction, LogRow, Verified
+from agentnet_desktop.audit.filter import FilterError
 from agentnet_desktop.ui import text, trust
 from agentnet_desktop.ui.bridge import Bridge
 from agentnet_desktop.ui.models.contacts_model import ContactsModel
 from agentnet_desktop.ui.models.views import VIEW, AnyIndex
+
+if TYPE_CHECKING:
+    from agentnet_desktop.agent.agent import Agent
 
 PAGE_ROWS = 200
 WINDOW_ROWS = 2000
@@ -53,6 +58,13 @@ def marks_words(row: LogRow) -> str:
         Verified.NONE: text.tr("not signed"),
     }
     return f"{lock}, {checks[row.verified]}"
+
+
+async def _page(agent: Agent, expression: str, before: int | None, after: int | None) -> list[LogRow]:
+    try:
+        return await agent.log.page(expression, before_seq=before, after_seq=after, limit=PAGE_ROWS)
+    except FilterError as error:
+        raise BadInput(str(error)) from error
 
 
 class LogModel(QAbstractTableModel):
@@ -96,6 +108,8 @@ class LogModel(QAbstractTableModel):
     ) -> Any:
         if orientation is not Qt.Orientation.Horizontal or not 0 <= section < len(Column):
             return None
+        if role == int(Qt.ItemDataRole.TextAlignmentRole) and section == Column.SIZE:
+            return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         if role != int(Qt.ItemDataRole.DisplayRole):
             return None
         names = {
@@ -243,9 +257,7 @@ class LogModel(QAbstractTableModel):
             self.filter_failed.emit(sentence)
 
         self._task = self._bridge.command(
-            lambda agent: agent.log.page(
-                expression, before_seq=before_seq, after_seq=after_seq, limit=PAGE_ROWS
-            ),
+            lambda agent: _page(agent, expression, before_seq, after_seq),
             name="read a page of the log",
             owner=self,
             done=shown,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QObject
 
 from agentnet_desktop.agent.events import SecurityView
@@ -13,7 +15,7 @@ _KEPT = 500
 
 
 class SecurityModel(ViewsModel[SecurityView]):
-    """What happened since the window opened; the log has all of it."""
+    """The newest events that the log holds, and those that come."""
 
     def __init__(self, bridge: Bridge, parent: QObject | None = None) -> None:
         super().__init__(
@@ -22,7 +24,18 @@ class SecurityModel(ViewsModel[SecurityView]):
             words=lambda event: peer_text(event.message),
             parent=parent,
         )
+        self._bridge = bridge
+        bridge.attached.connect(self._start)
         bridge.security_raised.connect(self._raised)
+
+    def _start(self, _snapshot: object) -> None:
+        self._bridge.command(
+            lambda agent: agent.log.security(_KEPT), name="read security events", owner=self, done=self._read
+        )
+
+    def _read(self, events: Sequence[SecurityView]) -> None:
+        known = {event.seq: event for event in (*self.views(), *events)}
+        self.replace_all(known.values())
 
     def _raised(self, event: SecurityView) -> None:
         self.put(event)

@@ -61,7 +61,7 @@ class SecurityPage(Page):
             )
         )
         self._stack.addWidget(events)
-        self.body.addLayout(row(Label(self.tr("Events since the window opened"), "section"), None, self._all))
+        self.body.addLayout(row(Label(self.tr("Events"), "section"), None, self._all))
         self.body.addWidget(Card(self._stack, margin=1), 1)
         for signal in (model.rowsInserted, model.rowsRemoved, model.modelReset):
             signal.connect(self._counted)

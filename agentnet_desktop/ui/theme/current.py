@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 from PySide6.QtGui import QFont, QFontDatabase, QFontInfo
 from PySide6.QtWidgets import QApplication
 
+from agentnet_desktop.resources import resource
 from agentnet_desktop.ui.theme import style, tokens
 from agentnet_desktop.ui.theme.tokens import DARK, LIGHT, Colours
 
@@ -84,5 +85,9 @@ class ThemeSwitch(QObject):
     def _apply(self) -> None:
         _InForce.colours = self._wanted()
         self._application.setPalette(style.palette(_InForce.colours))
-        self._application.setStyleSheet(style.sheet(_InForce.colours, scale=self.scale, mono=self._mono))
+        arrow = resource("icons/field-arrow.svg").as_posix()
+        tick = resource(f"icons/field-tick-{_InForce.colours.name}.svg").as_posix()
+        self._application.setStyleSheet(
+            style.sheet(_InForce.colours, scale=self.scale, mono=self._mono, arrow=arrow, tick=tick)
+        )
         self.changed.emit()

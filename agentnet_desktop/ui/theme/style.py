@@ -98,6 +98,8 @@ QSpinBox:focus {{ border: 2px solid {accent}; }}
 QLineEdit:focus, QComboBox:focus, QDateEdit:focus, QTimeEdit:focus, QSpinBox:focus {{ padding: 4px 7px; }}
 QLineEdit[invalid="true"] {{ border-color: {bad}; }}
 QPlainTextEdit[code="true"] {{ font-family: "{mono}"; font-size: {code}px; background: {surface}; }}
+QComboBox::drop-down, QDateEdit::drop-down {{ border: none; width: 26px; }}
+QComboBox::down-arrow, QDateEdit::down-arrow {{ image: url("{arrow}"); width: 14px; height: 14px; }}
 QComboBox QAbstractItemView {{
   background: {surface}; border: 1px solid {border_strong}; selection-background-color: {selection};
   selection-color: {text}; outline: 0;
@@ -150,6 +152,18 @@ QMenu::item:selected {{ background: {selection}; color: {text}; }}
 QProgressBar {{ border: none; background: {raised}; border-radius: 3px; max-height: 6px; }}
 QProgressBar::chunk {{ background: {accent}; border-radius: 3px; }}
 QCheckBox, QRadioButton {{ spacing: 8px; min-height: 22px; }}
+QCheckBox::indicator, QRadioButton::indicator, QListView::indicator {{
+  width: 16px; height: 16px; border: 1px solid {border_strong}; background: {surface};
+}}
+QCheckBox::indicator, QListView::indicator {{ border-radius: 4px; }}
+QRadioButton::indicator {{ border-radius: 9px; }}
+QCheckBox::indicator:checked, QListView::indicator:checked {{
+  background: {accent}; border-color: {accent}; image: url("{tick}");
+}}
+QRadioButton::indicator:checked {{ width: 8px; height: 8px; border: 5px solid {accent}; background: {surface}; }}
+QCheckBox::indicator:focus, QRadioButton::indicator:focus {{ border-color: {accent}; }}
+QCheckBox::indicator:disabled {{ background: {raised}; border-color: {border}; }}
+QCheckBox:disabled {{ color: {disabled}; }}
 QCheckBox:focus, QRadioButton:focus {{ color: {accent_text}; }}
 """
 
@@ -163,13 +177,15 @@ QLabel[ink="{tone}"] {{ color: {ink}; }}
 """
 
 
-def sheet(colours: Colours, *, scale: float, mono: str) -> str:
+def sheet(colours: Colours, *, scale: float, mono: str, arrow: str, tick: str) -> str:
     """Give the style sheet of one theme.
 
     Args:
         colours: The theme.
         scale: Factor on the type sizes, from the person's system font; at least 1.
         mono: Family of the system's fixed-width font.
+        arrow: File of the arrow in combo boxes. A style sheet cannot colour it; its grey stands out on both.
+        tick: File of the tick in check boxes, in the theme's `on_accent`.
     """
     measures = {
         "title": round(tokens.TYPE_TITLE * scale),
@@ -179,6 +195,8 @@ def sheet(colours: Colours, *, scale: float, mono: str) -> str:
         "radius": tokens.RADIUS,
         "control": tokens.RADIUS - 2,
         "mono": mono,
+        "arrow": arrow,
+        "tick": tick,
     }
     values = {name: getattr(colours, name) for name in tokens.colour_names()}
     chips = "".join(

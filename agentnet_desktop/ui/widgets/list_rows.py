@@ -58,8 +58,7 @@ class TwoLineRows(QStyledItemDelegate):
             painter.fillRect(QRect(rect.left(), rect.top(), 3, rect.height()), QColor(colours.accent))
         elif option.state & QStyle.StateFlag.State_MouseOver:
             painter.fillRect(rect, QColor(colours.raised))
-        painter.setPen(QColor(colours.border))
-        painter.drawLine(rect.bottomLeft(), rect.bottomRight())
+        painter.fillRect(rect.left(), rect.bottom(), rect.width(), 1, QColor(colours.border))
         place = QRectF(rect.left() + SPACE_L, rect.center().y() - ICON / 2, ICON, ICON)
         icons.paint_icon(painter, look.icon, place, _colour(look.token))
         inner = rect.adjusted(SPACE_L + ICON + SPACE_M, SPACE_S + 2, -SPACE_M, -SPACE_S - 2)

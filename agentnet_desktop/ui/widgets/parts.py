@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -43,7 +44,7 @@ def button(
     if icon:
         tokens = {"primary": "on_accent", "danger": "bad", "flat": "accent_text"}
         made.setIcon(icons.icon(icon, tokens.get(kind, "text")))
-        made.setIconSize(QSize(16, 16))
+        made.setIconSize(QSize(22, 16))  # the icon is square: the rest is air between it and the words
     if clicked is not None:
 
         def on_click(_checked: bool = False) -> None:
@@ -175,6 +176,23 @@ class EmptyState(QWidget):
         outer.addLayout(layout)
 
 
+class SnugStack(QStackedWidget):
+    """A stack that is as high as the page it shows, not as its highest."""
+
+    def sizeHint(self) -> QSize:
+        shown = self.currentWidget()
+        return super().sizeHint() if shown is None else shown.sizeHint()
+
+    def minimumSizeHint(self) -> QSize:
+        shown = self.currentWidget()
+        return super().minimumSizeHint() if shown is None else shown.minimumSizeHint()
+
+    def show_page(self, page: QWidget) -> None:
+        """Show a page and take its height."""
+        self.setCurrentWidget(page)
+        self.updateGeometry()
+
+
 class Notice(QFrame):
     """A line or two in a tone, with an icon and an optional act: results, warnings, errors."""
 
@@ -185,7 +203,7 @@ class Notice(QFrame):
         self._layout = QHBoxLayout(self)
         self._layout.setContentsMargins(SPACE_M, SPACE_S, SPACE_M, SPACE_S)
         self._layout.setSpacing(SPACE_S)
-        self._layout.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
+        self._layout.addWidget(self._icon)
         self._layout.addWidget(self.label, 1)
         self.show_notice(text, tone)
         self.setVisible(bool(text))

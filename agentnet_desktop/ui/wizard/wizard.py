@@ -48,6 +48,9 @@ class FirstRunFailed(Exception):
 FirstRun = Callable[[FirstRunChoices], Awaitable[None]]
 
 
+_SIZE = QSize(640, 560)
+
+
 class Place(IntEnum):
     """The steps in their order."""
 
@@ -135,10 +138,8 @@ class Wizard(QDialog):
         layout.addWidget(self.notice)
         layout.addWidget(self._progress)
         layout.addLayout(row(self._foot, None, self.back, self.next))
+        self.resize(_SIZE)
         self._update()
-
-    def sizeHint(self) -> QSize:
-        return QSize(620, 540)
 
     def place(self) -> Place:
         """Give the step that is shown."""
