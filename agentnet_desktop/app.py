@@ -114,6 +114,8 @@ def application() -> QApplication:
     """Give the one QApplication, named, which does not end with its last window."""
     from PySide6.QtWidgets import QApplication
 
+    from agentnet_desktop.ui import qt_log
+
     made = QApplication.instance()
     if not isinstance(made, QApplication):
         made = QApplication(sys.argv[:1])
@@ -121,6 +123,7 @@ def application() -> QApplication:
     made.setApplicationDisplayName("AgentNet")
     made.setDesktopFileName("agentnet-desktop")
     made.setQuitOnLastWindowClosed(False)
+    qt_log.install()
     return made
 
 

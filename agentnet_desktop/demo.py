@@ -295,9 +295,19 @@ class _Demo:
         if answered is None or (answered.state != "ACCEPTED" and not self._watched):
             raise DemoFailed("Bob did not hear that Alice accepted")
         _say(f"decision   Bob's agent heard: {answered.state}")
+        await _until_delivered(session)
         if not self._watched and dialog is not None:
             await _until(lambda: not dialog.widget.waits, "the dialog did not show the decision")
             dialog.close()
+
+
+async def _until_delivered(session: Session) -> None:
+    """Wait until nothing of Alice's waits for a receipt, so that the log shows the end too."""
+    deadline = time.monotonic() + _STEP_S
+    while await _agent(session).outbox():
+        if time.monotonic() > deadline:
+            raise DemoFailed("Alice's answer was not acknowledged")
+        await asyncio.sleep(_PAUSE_S)
 
 
 def _agent(session: Session) -> Agent:

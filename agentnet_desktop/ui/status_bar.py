@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QPushButton, QStatusBar
 
 from agentnet_desktop.agent.events import AgentSnapshot, ConnectionState, ConnectionView
 from agentnet_desktop.ui.bridge import Bridge
-from agentnet_desktop.ui.text import NAME_LIMIT, exact, peer_text
+from agentnet_desktop.ui.text import NAME_LIMIT, exact, key_store, peer_text
 from agentnet_desktop.ui.theme import icons
 from agentnet_desktop.ui.theme.tokens import Tone
 from agentnet_desktop.ui.widgets.labels import ink_token
@@ -96,7 +96,7 @@ class StatusBar(QStatusBar):
         self._queue.setToolTip(self.tr("Messages that are not delivered yet"))
 
     def _start(self, snapshot: AgentSnapshot) -> None:
-        self._keyring.setText(peer_text(snapshot.keyring_backend, NAME_LIMIT))
+        self._keyring.setText(key_store(snapshot.keyring_backend))
         self._keyring.setToolTip(self.tr("Where the keys of this profile are kept"))
         self._keyring.setVisible(bool(snapshot.keyring_backend))
         self.show_connection(snapshot.connection)

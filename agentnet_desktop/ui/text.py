@@ -149,7 +149,14 @@ def size(count: int) -> str:
     """Give a number of bytes in words; an empty text for none."""
     if count <= 0:
         return ""
+    if count < 1024:
+        return f"{count} B"
     return locale().formattedDataSize(count, 1, QLocale.DataSizeFormat.DataSizeIecFormat)
+
+
+def key_store(name: str) -> str:
+    """Name the place where the keys are kept, as the person knows it."""
+    return tr("Vault file") if name == "file" else peer_text(name, NAME_LIMIT)
 
 
 def groups(digits: str, length: int = 5) -> list[str]:

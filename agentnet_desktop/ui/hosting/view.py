@@ -123,11 +123,12 @@ class RelayPage(Page):
         self.log.setReadOnly(True)
         self.log.setProperty("code", "true")
         self.log.setMaximumBlockCount(500)
-        self.log.setMinimumHeight(120)
+        self.log.setFixedHeight(150)
         self.log.setTabChangesFocus(True)
         self.log.setAccessibleName(self.tr("The relay's log"))
         head = row(Label(self.tr("A relay on this machine"), "heading"), self._state, None)
-        acts = row(Label(self.tr("Port"), "muted"), self.port, self.start_button, self.stop_button, None,
+        self._port_words = Label(self.tr("Port"), "muted")
+        acts = row(self._port_words, self.port, self.start_button, self.stop_button, None,
                    self.invite_button)  # fmt: skip
         self._log_title = Label(self.tr("Its log"), "section")
         return Card(head, self._address, acts, self.notice, self.invite, self._log_title, self.log)
@@ -190,7 +191,8 @@ class RelayPage(Page):
         self.start_button.setEnabled(state is RelayState.STOPPED)
         self.stop_button.setVisible(state in (RelayState.RUNNING, RelayState.STOPPING))
         self.stop_button.setEnabled(running)
-        self.port.setEnabled(state is RelayState.STOPPED)
+        for widget in (self._port_words, self.port):
+            widget.setVisible(state is RelayState.STOPPED)
         self.invite_button.setVisible(running)
         self.invite_button.setEnabled(running)
         if not running:

@@ -70,7 +70,7 @@ class SecurityPage(Page):
     def _start(self, snapshot: AgentSnapshot) -> None:
         self._fingerprint.setText(snapshot.fingerprint)
         self._backend.setText(
-            self.tr("Its private half lies in: {0}").format(text.peer_text(snapshot.keyring_backend, 80))
+            self.tr("Its private half lies in: {0}").format(text.key_store(snapshot.keyring_backend))
         )
 
     def _counted(self) -> None:

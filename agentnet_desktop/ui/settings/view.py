@@ -125,4 +125,4 @@ class SettingsPage(Page):
     def _start(self, snapshot: AgentSnapshot) -> None:
         self._agent_id.setText(text.peer_text(snapshot.agent_id, text.NAME_LIMIT))
         self._fingerprint.setText(snapshot.fingerprint)
-        self._backend.setText(text.peer_text(snapshot.keyring_backend, text.NAME_LIMIT))
+        self._backend.setText(text.key_store(snapshot.keyring_backend))

@@ -153,14 +153,14 @@ QProgressBar {{ border: none; background: {raised}; border-radius: 3px; max-heig
 QProgressBar::chunk {{ background: {accent}; border-radius: 3px; }}
 QCheckBox, QRadioButton {{ spacing: 8px; min-height: 22px; }}
 QCheckBox::indicator, QRadioButton::indicator, QListView::indicator {{
-  width: 16px; height: 16px; border: 1px solid {border_strong}; background: {surface};
+  width: 14px; height: 14px; border: 1px solid {border_strong}; background: {surface};
 }}
 QCheckBox::indicator, QListView::indicator {{ border-radius: 4px; }}
-QRadioButton::indicator {{ border-radius: 9px; }}
+QRadioButton::indicator {{ border-radius: 8px; }}
 QCheckBox::indicator:checked, QListView::indicator:checked {{
   background: {accent}; border-color: {accent}; image: url("{tick}");
 }}
-QRadioButton::indicator:checked {{ width: 8px; height: 8px; border: 5px solid {accent}; background: {surface}; }}
+QRadioButton::indicator:checked {{ width: 6px; height: 6px; border: 5px solid {accent}; background: {surface}; }}
 QCheckBox::indicator:focus, QRadioButton::indicator:focus {{ border-color: {accent}; }}
 QCheckBox::indicator:disabled {{ background: {raised}; border-color: {border}; }}
 QCheckBox:disabled {{ color: {disabled}; }}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from PySide6.QtCore import QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtCore import QEvent, QObject, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
     QFrame,
@@ -112,16 +112,46 @@ class Rule(QFrame):
             self.setFixedHeight(1)
 
 
-def scrolled(content: QWidget) -> QScrollArea:
-    """Put `content` into a scroll area that grows with it in width and never scrolls sideways."""
-    area = QScrollArea()
-    content.setObjectName("scrolled")
-    area.setWidget(content)
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    return area
+class ScrollColumn(QScrollArea):
+    """Scrolls a column of widgets up and down, never sideways.
+
+    Qt guesses the height of wrapped labels from their least width, which leaves a scroll bar over nothing; here the
+    column is exactly as high as its labels are at the width that they have.
+    """
+
+    def __init__(self, content: QWidget) -> None:
+        super().__init__()
+        self._content = content
+        content.setObjectName("scrolled")
+        self.setWidget(content)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        content.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.LayoutRequest:
+            self._fit()
+        return super().eventFilter(watched, event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        layout = self._content.layout()
+        if layout is not None:
+            width = self.viewport().width()
+            height = (
+                layout.heightForWidth(width) if layout.hasHeightForWidth() else layout.sizeHint().height()
+            )
+            self._content.setMinimumHeight(max(1, height))
+
+
+def scrolled(content: QWidget) -> ScrollColumn:
+    """Put a widget with a layout into a scroll area."""
+    return ScrollColumn(content)
 
 
 class Page(QWidget):
@@ -198,6 +228,7 @@ class Notice(QFrame):
 
     def __init__(self, text: str = "", tone: Tone = Tone.NEUTRAL) -> None:
         super().__init__()
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self._icon = IconLabel("info", side=18)
         self.label = Label(text, wrap=True)
         self._layout = QHBoxLayout(self)
