@@ -99,7 +99,7 @@ class Agent(Commands):
             relay_url=relay_url,
             calendar=calendar,
             timing=timing or Timing(),
-            deadlines=deadlines or DeadlineQueue(clock),
+            deadlines=DeadlineQueue(clock) if deadlines is None else deadlines,
         )
         self._journal = journal = Journal(ground)
         self._presence = presence = Presence(ground, journal)
@@ -328,4 +328,4 @@ class Agent(Commands):
             self._queries.undelivered(turn, rest, reason)
         elif kind == "proposal":
             proposal_id, _, revision = rest.rpartition("/")
-            self._negotiation.undelivered(turn, row.peer, proposal_id, int(revision), reason)
+            self._negotiation.undelivered(turn, row, proposal_id, int(revision), reason)

@@ -25,7 +25,6 @@ from agentnet_desktop.protocol.content import (
 )
 from agentnet_desktop.protocol.proposal import (
     Held,
-    IllegalTransition,
     ProposalEvent,
     ProposalState,
     Verdict,
@@ -36,6 +35,7 @@ from agentnet_desktop.protocol.proposal import (
 )
 from agentnet_desktop.store import contacts, proposals
 from agentnet_desktop.store.contacts import Contact
+from agentnet_desktop.store.outbox import OutboxRow
 from agentnet_desktop.store.proposals import StoredProposal
 from relay.wire.envelope import MessageType, Priority
 from relay.wire.errors import WireError
@@ -413,12 +413,10 @@ class Negotiation:
         )
         return expired
 
-    def undelivered(self, turn: Turn, peer: str, proposal_id: str, revision: int, reason: str) -> None:
-        """A PROPOSAL of ours will never arrive."""
-        stored = proposals.get(turn.session, peer, proposal_id, revision)
-        if stored is None or stored.state != ProposalState.PENDING or not reason:
+    def undelivered(self, turn: Turn, row: OutboxRow, proposal_id: str, revision: int, reason: str) -> None:
+        """A PROPOSAL of ours will never arrive; one that merely expired is closed by its own time."""
+        stored = proposals.get(turn.session, row.peer, proposal_id, revision)
+        if stored is None or stored.message_id != row.message_id or not reason:
             return
-        try:
+        if stored.state == ProposalState.PENDING:
             self._move(turn, stored, ProposalEvent.EXPIRE, note=f"Not delivered: {reason}")
-        except IllegalTransition:
-            return
