@@ -21,7 +21,7 @@ from relay.wire.control import HandshakeContent, parse
 from relay.wire.envelope import Envelope, MessageType, Priority, agent_key, b64encode, metadata
 
 from .errors import ConfirmationMismatch, ContactProofMismatch, HandshakeRefused, Refusal
-from .keys import EphemeralKey, IdentityKey, check_ephemeral, check_identity, shared_secret, verify
+from .keys import EphemeralKey, IdentityKey, check_ephemeral, shared_secret, verify
 from .session import AUTH_KEY_BYTES, ENCRYPTION_KEY_BYTES, IV_BASE_BYTES, SessionKeys
 
 SUITE: Final = "X25519-HKDF-SHA256-XCHACHA20POLY1305-ED25519"
@@ -105,8 +105,8 @@ def check_initiation(envelope: Envelope, *, own_id: str) -> Offer:
     """Check a HANDSHAKE that asks for a session.
 
     1. It is a HANDSHAKE, and its content has its fields.
-    2. Both keys have 32 bytes, canonical form and no small order.
-    3. The signature holds under the identity key that it carries.
+    2. The signature holds under the identity key that it carries, which is canonical and not of small order.
+    3. The X25519 key is not of low order.
     4. agentId is senderId, which is not this agent; recipientId is this agent.
     5. It is an initiator's: requiresResponse, a list of suites, no peerHash.
     6. The list has a suite that this agent knows.
@@ -115,8 +115,7 @@ def check_initiation(envelope: Envelope, *, own_id: str) -> Offer:
 
     Raises:
         WireError: step 1.
-        BadKey: step 2.
-        BadSignature: step 3.
+        BadKey, BadSignature: step 2 or 3.
         HandshakeRefused: step 1 (another type), 4, 5 or 6.
     """
     content = _checked_content(envelope)  # (1) (2) (3)
@@ -334,9 +333,8 @@ def _checked_content(envelope: Envelope) -> HandshakeContent:
     if envelope.message_type is not MessageType.HANDSHAKE:  # (1)
         raise HandshakeRefused(Refusal.WRONG_TYPE, "the message is not a handshake")
     content = parse(HandshakeContent, envelope.content)
-    check_identity(content.identity_key)  # (2)
-    check_ephemeral(content.public_key)
-    verify(content.identity_key, _signed_bytes(envelope), content.signature)  # (3)
+    verify(content.identity_key, _signed_bytes(envelope), content.signature)  # (2)
+    check_ephemeral(content.public_key)  # (3)
     return content
 
 

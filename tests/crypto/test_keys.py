@@ -237,10 +237,20 @@ def test_both_sides_share_a_secret(a: bytes, b: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", [IdentityKey, EphemeralKey])
-def test_a_wiped_key_holds_nothing_and_refuses(kind: type[IdentityKey] | type[EphemeralKey]) -> None:
+def test_a_wiped_key_is_overwritten_holds_nothing_and_refuses(
+    kind: type[IdentityKey] | type[EphemeralKey], monkeypatch: pytest.MonkeyPatch
+) -> None:
     key = kind.from_seed(SEED)
     held = key._secret
+    overwritten: list[bytes] = []
+
+    def watched(secret: bytearray) -> None:
+        zero(secret)
+        overwritten.append(bytes(secret))
+
+    monkeypatch.setattr(keys, "zero", watched)
     key.wipe()
+    assert overwritten in ([bytes(32)], [bytes(64)])
     assert not held
     uses: tuple[Callable[[], object], ...] = (
         (lambda: key.sign(b""), lambda: key.export_seed())

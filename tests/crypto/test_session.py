@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentnet_desktop.crypto import session
 from agentnet_desktop.crypto.errors import (
     BadSignature,
     CommitmentMismatch,
@@ -25,6 +26,7 @@ from agentnet_desktop.crypto.errors import (
     DecryptionFailed,
     Misdirected,
 )
+from agentnet_desktop.crypto.keys import zero
 from agentnet_desktop.crypto.padding import pad
 from agentnet_desktop.crypto.session import (
     Opened,
@@ -370,9 +372,17 @@ def test_session_keys_show_nothing_and_do_not_leave_memory() -> None:
             leave(KEYS)
 
 
-def test_wiped_session_keys_hold_nothing_and_refuse() -> None:
+def test_wiped_session_keys_are_overwritten_hold_nothing_and_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = SessionKeys.from_bytes(bytes(range(80)))
+    overwritten: list[bytes] = []
+
+    def watched(secret: bytearray) -> None:
+        zero(secret)
+        overwritten.append(bytes(secret))
+
+    monkeypatch.setattr(session, "zero", watched)
     keys.wipe()
+    assert overwritten == [bytes(80)]
     assert not keys._secret
     uses: tuple[Callable[[], object], ...] = (
         lambda: keys.encryption_key,

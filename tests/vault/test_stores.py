@@ -81,7 +81,9 @@ def _unlock_again() -> None:
         interface="org.freedesktop.Secret.Service",
     )
     with blocking.open_dbus_connection() as bus:
-        opened = bus.send_and_get_reply(jeepney.new_method_call(service, "OpenSession", "sv", ("plain", ("s", ""))))
+        opened = bus.send_and_get_reply(
+            jeepney.new_method_call(service, "OpenSession", "sv", ("plain", ("s", "")))
+        )
         session = opened.body[1]
         with contextlib.closing(secretstorage.dbus_init()) as other:
             path = secretstorage.get_default_collection(other).collection_path

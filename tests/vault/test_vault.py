@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from agentnet_desktop.crypto.keys import zero
 from agentnet_desktop.vault.errors import (
     BackendChanged,
     KeyringFailed,
@@ -352,6 +353,13 @@ def test_a_crash_at_any_write_of_a_passphrase_change_loses_no_key(old: str | Non
     assert (True, new is not None) in outcomes, "some crash left the new state"
 
 
+def test_a_change_overwrites_the_old_wrapping_key(memory_store: MemoryStore) -> None:
+    vault = create(memory_store)
+    old = vault._key
+    vault.change_passphrase("new", kdf=WEAK)
+    assert old == bytearray(32)
+
+
 def test_a_failed_change_can_be_tried_again_at_once(memory_store: MemoryStore) -> None:
     vault = create(memory_store)
     before = secrets(vault)
@@ -387,11 +395,21 @@ def test_a_keyring_that_forgets_what_it_was_given_does_not_cost_the_keys() -> No
 # ------------------------------------------------------------------------------- locking, secrecy
 
 
-def test_a_locked_vault_gives_nothing(memory_store: MemoryStore) -> None:
+def test_a_locked_vault_overwrites_its_secrets_and_gives_nothing(
+    memory_store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     vault = create(memory_store)
     identity = vault.identity
     database_key, key = vault._database_key, vault._key
+    overwritten: list[bytes] = []
+
+    def watched(secret: bytearray) -> None:
+        zero(secret)
+        overwritten.append(bytes(secret))
+
+    monkeypatch.setattr("agentnet_desktop.vault.vault.zero", watched)
     vault.lock()
+    assert overwritten == [bytes(32)] * 2
     assert not database_key and not key and not identity._secret
     for use in (
         lambda: vault.identity,
