@@ -416,22 +416,22 @@ def _check(chosen: argparse.Namespace) -> int:
 def _print_config(chosen: argparse.Namespace) -> int:
     config = _config(chosen)
     tables = []
-    for name in option_types():
+    for name, kind in option_types().items():
         if name not in TABLES:
-            print(f"{name} = {_toml(getattr(config, name))}")
+            print(f"{name} = {_toml(getattr(config, name), kind)}")
         else:
             tables.append(name)
     for name in tables:
         table = getattr(config, name)
         print(f"\n[{name}]")
-        for key in table.__struct_fields__:
-            print(f"{key} = {_toml(getattr(table, key))}")
+        for key, kind in option_types(TABLES[name]).items():
+            print(f"{key} = {_toml(getattr(table, key), kind)}")
     return 0
 
 
-def _toml(value: Any) -> str:
+def _toml(value: Any, kind: Any) -> str:
     """A setting's value in TOML, of which JSON's texts, numbers, booleans and lists are a part."""
-    return msgspec.json.encode(value).decode()
+    return msgspec.json.encode(float(value) if kind is float else value).decode()
 
 
 def _backup(chosen: argparse.Namespace) -> int:

@@ -21,6 +21,7 @@ from relay.limits import Limits
 
 ENVIRONMENT_PREFIX: Final = "AGENTNET_RELAY_"
 MODES: Final = ("local", "firebase", "oidc")
+OIDC_ALGORITHMS: Final = frozenset({"RS256", "PS256", "ES256"})
 _MAX_MESSAGE_BYTES: Final = (1024, 1 << 20)
 
 
@@ -51,11 +52,13 @@ class Oidc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         issuer: the issuer's URL, exactly as in `iss`.
         audience: what `aud` must name.
         agent_claim: the custom claim that may name the agentId.
+        algorithms: those that the issuer signs with, of RS256, PS256 and ES256.
     """
 
     issuer: str = ""
     audience: str = ""
     agent_claim: str = "agentId"
+    algorithms: tuple[str, ...] = ("RS256",)
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -283,9 +286,14 @@ def _check(config: Config) -> None:
             "Mode oidc needs oidc.issuer and oidc.audience.",
         ),
         (
+            not set(config.oidc.algorithms) <= OIDC_ALGORITHMS or not config.oidc.algorithms,
+            f"oidc.algorithms takes {', '.join(sorted(OIDC_ALGORITHMS))}.",
+        ),
+        (
             config.firebase.emulator and not is_loopback(config.host),
             "firebase.emulator takes unsigned tokens and so needs a loopback host.",
         ),
+        (bool(config.nats), "nats: this version cannot join several relays yet."),
         (config.log_format not in ("text", "json"), "log_format must be text or json."),
         (config.log_level not in ("debug", "info", "warning", "error"), "log_level is unknown."),
         (

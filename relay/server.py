@@ -23,8 +23,11 @@ from websockets.extensions import ServerExtensionFactory
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
 from relay import metrics
+from relay.auth.firebase import FirebaseMode
 from relay.auth.gate import Gate
+from relay.auth.keys import KeySet, discover, fetch_json
 from relay.auth.local import LocalMode
+from relay.auth.oidc import OidcMode
 from relay.auth.registry import Registry
 from relay.auth.tokens import Mode
 from relay.commands import Command, Verify
@@ -211,8 +214,17 @@ class Server:
             self.relay.counters.certificate_expires_at_seconds = self.certificate.expires_at()
 
     def _modes(self) -> list[Mode]:
-        open_to_all = self.config.open_registration
-        return [LocalMode(self.registry, self.origins, open_to_all=open_to_all)]
+        config, registry, open_to_all = self.config, self.registry, self.config.open_registration
+        made: list[Mode] = []
+        if "local" in config.auth:
+            made.append(LocalMode(registry, self.origins, open_to_all=open_to_all))
+        if "firebase" in config.auth:
+            keys = KeySet(config.firebase.keys_url, fetch_json)
+            made.append(FirebaseMode(registry, config.firebase, keys, open_to_all=open_to_all))
+        if "oidc" in config.auth:
+            discovered = discover(config.oidc.issuer, fetch_json)
+            made.append(OidcMode(registry, config.oidc, discovered, open_to_all=open_to_all))
+        return made
 
     def _note_facts(self) -> None:
         pin = self.certificate.pin() if self.certificate and self.config.tls_self_signed else ""

@@ -404,6 +404,7 @@ async def test_a_reader_that_never_reads_is_closed_and_its_sender_is_told(
         "commitment": "A" * 43 + "=",
     }
     told: dict[str, Any] = {}
+    sent: dict[str, Any] = {}
     for _ in range(1000):
         sent = await alice.send(alice.envelope("ENCRYPTED", "bob", sealed))
         told = (await alice.next())["content"]
