@@ -8,7 +8,7 @@ content as its message type (`protocol.content`).
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
@@ -114,7 +114,7 @@ class Sealed:
     """
 
     envelope: Envelope
-    plaintext: bytes
+    plaintext: bytes = field(repr=False)
     digest: bytes
 
 
@@ -146,9 +146,9 @@ class Opened:
         commitment: SHA-256 over it, 32 bytes.
     """
 
-    content: dict[str, Any]
+    content: dict[str, Any] = field(repr=False)
     seq: int
-    plaintext: bytes
+    plaintext: bytes = field(repr=False)
     commitment: bytes
 
 

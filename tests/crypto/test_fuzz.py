@@ -39,12 +39,9 @@ values = st.recursive(
 
 
 def paths(form: dict[str, Any]) -> list[tuple[str, ...]]:
-    inner = [(name, key) for name in ("content", "metadata") for key in form[name]]
-    return (
-        [(name,) for name in form]
-        + inner
-        + [("content", "peerHash"), ("content", "contactProof"), ("metadata", "x")]
-    )
+    places: list[tuple[str, ...]] = [(name,) for name in form]
+    places += [(name, key) for name in ("content", "metadata") for key in form[name]]
+    return [*places, ("content", "peerHash"), ("content", "contactProof"), ("metadata", "x")]
 
 
 def changed(form: dict[str, Any], edits: list[tuple[int, Any]]) -> dict[str, Any]:

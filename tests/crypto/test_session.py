@@ -372,6 +372,12 @@ def test_session_keys_show_nothing_and_do_not_leave_memory() -> None:
             leave(KEYS)
 
 
+def test_what_was_said_does_not_show_in_a_repr() -> None:
+    assert "AVAILABILITY" in SEALED.plaintext.decode()
+    assert "parameters" not in repr(SEALED)
+    assert "parameters" not in repr(received(SEALED.envelope))
+
+
 def test_wiped_session_keys_are_overwritten_hold_nothing_and_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = SessionKeys.from_bytes(bytes(range(80)))
     overwritten: list[bytes] = []
