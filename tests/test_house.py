@@ -95,7 +95,7 @@ def lines_with(pattern: str) -> Iterator[tuple[str, str]]:
 # The words are written in pieces, so that this file does not find itself.
 def test_a_check_is_switched_off_only_with_its_reason_beside_it() -> None:
     off = rf"# {'type'}: ignore|# {'no'}qa"
-    reason = rf"# ({'type'}: ignore\[[a-z-]+\]|{'no'}qa: [A-Z]+[0-9]+)\s+[-#]+ \w.{{10,}}"
+    reason = rf"# ({'type'}: ignore\[[a-z-]+\]|{'no'}qa: [A-Z]+[0-9]+)\s+[-#(]+ ?\w.{{10,}}"
     assert [found for found in lines_with(off) if not re.search(reason, found[1])] == []
 
 
@@ -114,7 +114,7 @@ def test_no_drawer_for_odds_and_ends() -> None:
 def test_every_room_has_its_layer() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
-    named = {name.strip().rpartition(".")[2] for layer in layers for name in layer.split("|")}
+    named = {name.strip().rpartition(".")[2] for layer in layers for name in re.split("[|:]", layer)}
     package = ROOT / "agentnet_desktop"
     rooms = {path.parent.name for path in package.glob("*/__init__.py")}
     rooms |= {path.stem for path in package.glob("*.py") if not path.stem.startswith("__")}
