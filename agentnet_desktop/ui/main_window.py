@@ -113,8 +113,7 @@ class MainWindow(QMainWindow):
         inbox = pages.inbox_model
         for signal in (inbox.rowsInserted, inbox.rowsRemoved, inbox.modelReset):
             signal.connect(self._count)
-        for signal in (pages.security_model.rowsInserted, pages.security_model.modelReset):
-            signal.connect(self._count)
+        pages.security_model.unseen_changed.connect(self._count)
         inbox.arrived.connect(self._arrived)
 
     def show_page(self, page: PageName) -> None:
@@ -122,6 +121,8 @@ class MainWindow(QMainWindow):
         self.navigation.choose(page)
         if self.pages is not None:
             self.stack.setCurrentWidget(self.pages.by_name[page])
+            if page is PageName.SECURITY:
+                self.pages.security_model.mark_seen()
 
     def show_widget(self, widget: QWidget) -> None:
         """Show something in place of the pages, such as the question for a passphrase."""
@@ -205,7 +206,7 @@ class MainWindow(QMainWindow):
     def _count(self) -> None:
         if self.pages is not None:
             self.navigation.set_count(PageName.INBOX, self.pages.inbox_model.rowCount())
-            self.navigation.set_count(PageName.SECURITY, self.pages.security_model.rowCount())
+            self.navigation.set_count(PageName.SECURITY, self.pages.security_model.unseen)
 
     def _new_meeting(self, agent_id: str) -> None:
         if self.pages is not None:

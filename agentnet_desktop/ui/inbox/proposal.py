@@ -120,9 +120,7 @@ class ProposalWidget(QWidget):
         done_layout.setStretch(0, 1)
         done.setLayout(done_layout)
         self._decide, self._done = decide, done
-        self._stack = SnugStack()
-        for panel in (decide, self.suggest_panel, self.decline_panel, done):
-            self._stack.addWidget(panel)
+        self._stack = SnugStack(decide, self.suggest_panel, self.decline_panel, done)
         self._footer = QWidget()
         layout = QVBoxLayout(self._footer)
         layout.setContentsMargins(SPACE_L, SPACE_S, SPACE_L, SPACE_M)
@@ -195,7 +193,7 @@ class ProposalWidget(QWidget):
         words, tone = outcome_words(view, self._contacts.name_of(view.peer), by_me=self._by_me)
         if not self.waits:
             self._stack.show_page(self._done)
-        elif self._stack.currentWidget() is self._done:
+        elif self._stack.current() is self._done:
             self._stack.show_page(self._decide)
         self.outcome.show_notice(words, tone)
         withdrawable = view.state == "ACCEPTED" or (

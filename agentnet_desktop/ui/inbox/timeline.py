@@ -161,7 +161,7 @@ class DayTimeline(QWidget):
 def _words(painter: QPainter, place: QRectF, words: str, colour: str) -> None:
     inner = place.adjusted(SPACE_XS + 2, 0, -SPACE_XS, 0)
     shown = painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, int(inner.width()))
-    if len(shown) > 1:
+    if shown == words or len(shown) > 4:
         painter.setPen(QColor(colour))
         painter.drawText(inner, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft), shown)
 

@@ -96,6 +96,9 @@ QPlainTextEdit, QTextEdit {{ padding: 4px; }}
 QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus, QComboBox:focus, QDateEdit:focus, QTimeEdit:focus,
 QSpinBox:focus {{ border: 2px solid {accent}; }}
 QLineEdit:focus, QComboBox:focus, QDateEdit:focus, QTimeEdit:focus, QSpinBox:focus {{ padding: 4px 7px; }}
+QAbstractSpinBox QLineEdit, QComboBox QLineEdit, QAbstractSpinBox QLineEdit:focus {{
+  border: none; padding: 0; min-height: 0; background: transparent;
+}}
 QLineEdit[invalid="true"] {{ border-color: {bad}; }}
 QPlainTextEdit[code="true"] {{ font-family: "{mono}"; font-size: {code}px; background: {surface}; }}
 QComboBox::drop-down, QDateEdit::drop-down {{ border: none; width: 26px; }}

@@ -15,7 +15,6 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
-    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -206,21 +205,26 @@ class EmptyState(QWidget):
         outer.addLayout(layout)
 
 
-class SnugStack(QStackedWidget):
-    """A stack that is as high as the page it shows, not as its highest."""
+class SnugStack(QWidget):
+    """Shows one of several widgets, and is as high as that one; a QStackedWidget is as high as its highest."""
 
-    def sizeHint(self) -> QSize:
-        shown = self.currentWidget()
-        return super().sizeHint() if shown is None else shown.sizeHint()
+    def __init__(self, *pages: QWidget) -> None:
+        super().__init__()
+        layout = column(*pages, spacing=0)
+        self.setLayout(layout)
+        self._pages = pages
+        self._current = pages[0]
+        self.show_page(pages[0])
 
-    def minimumSizeHint(self) -> QSize:
-        shown = self.currentWidget()
-        return super().minimumSizeHint() if shown is None else shown.minimumSizeHint()
+    def current(self) -> QWidget:
+        """Give the widget that is shown."""
+        return self._current
 
     def show_page(self, page: QWidget) -> None:
-        """Show a page and take its height."""
-        self.setCurrentWidget(page)
-        self.updateGeometry()
+        """Show one of the widgets."""
+        self._current = page
+        for other in self._pages:
+            other.setVisible(other is page)
 
 
 class Notice(QFrame):
