@@ -224,6 +224,9 @@ class WebSocket(asyncio.Protocol):
         else:
             self._response = response
             asked = upgrade.asked(request)
+            # websockets keeps the request, and what its buffer held, for life: the token must not stay there.
+            request.headers.clear()
+            protocol.reader.buffer = bytearray(protocol.reader.buffer)
             fmt = upgrade.format_of(protocol.subprotocol)
             self._run(connection.upgrade_requested(fmt, asked.token, asked.agent_id, asked.invite, now))
 
