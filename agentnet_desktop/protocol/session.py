@@ -1,6 +1,6 @@
 """The life of a session (the keys of one handshake): one state table and its limits.
 
-Implements docs/protocol.md section 7.7 (rotation and loss). A session of ours begins PENDING; one that a
+Implements docs/protocol.md section 7.10 (rotation and loss). A session of ours begins PENDING; one that a
 peer began, and we answered, begins UNCONFIRMED.
 
 This module holds no keys (`crypto.session` does) and checks no clock.

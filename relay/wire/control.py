@@ -64,13 +64,17 @@ class _Content(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class AuthContent(_Content, frozen=True):
-    """AUTH, client to relay: the first frame of a client that cannot set headers, and token renewal."""
+    """AUTH, client to relay: the first frame of a client that cannot set headers, and token renewal.
+
+    `invite` is the code, for tokens that cannot carry it.
+    """
 
     token: Annotated[str, Meta(min_length=1)]
     agent_id: str
+    invite: str | None = None
 
     def __repr__(self) -> str:
-        return f"AuthContent(token=..., agent_id={self.agent_id!r})"
+        return f"AuthContent(agent_id={self.agent_id!r}, ...)"  # the rest is secret
 
 
 class ConnectedContent(_Content, frozen=True):

@@ -1,4 +1,4 @@
-"""docs/protocol.md section 7.7 (rotation and loss): the life of a session."""
+"""docs/protocol.md section 7.10 (rotation and loss): the life of a session."""
 
 from __future__ import annotations
 

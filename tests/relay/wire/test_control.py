@@ -225,9 +225,12 @@ def test_types_that_travel_only_sealed_are_not_looked_into(kind: str) -> None:
     assert complaint(kind, {"anything": 1}) == ""
 
 
-def test_a_token_is_not_shown() -> None:
-    shown = repr(parse(AuthContent, {"token": "SECRET", "agentId": "agent_alice"}))
+def test_neither_a_token_nor_an_invite_is_shown() -> None:
+    found = parse(AuthContent, {"token": "SECRET", "agentId": "agent_alice", "invite": "CODE"})
+    shown = repr(found)
+    assert (found.token, found.invite) == ("SECRET", "CODE")
     assert "SECRET" not in shown
+    assert "CODE" not in shown
     assert "agent_alice" in shown
 
 
