@@ -41,7 +41,7 @@ LONGEST_BACKLOG = 8 * 1024 * 1024
 _NOT_REMOTE = frozenset({"add_query_handler", "reconnect_now"})
 _LOOPBACK = sys.platform == "win32"
 
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
 Listener = Callable[[Event], None]
 
 
@@ -107,32 +107,21 @@ def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-async def _listen(path: Path, handler: Handler) -> asyncio.Server:
+async def _listen(path: Path, accept: Accept) -> tuple[asyncio.Server, bytes | None]:
+    """Listens; returns also the token that a guest must show first, where the file system cannot keep others out."""
     _private_folder(path.parent)
     if not _LOOPBACK and sys.platform != "win32":
         _remove(path)  # left behind by a crash: the lock says that nobody else holds the profile
-        server = await asyncio.start_unix_server(handler, path, limit=LONGEST_LINE)
+        server = await asyncio.start_unix_server(accept, path, limit=LONGEST_LINE)
         _make_private(path)
-        return server
-    return await _listen_on_loopback(path, handler)
-
-
-async def _listen_on_loopback(path: Path, handler: Handler) -> asyncio.Server:
-    """The stand-in where there are no local sockets: a port, and a token that only the owner can read."""
+        return server, None
     from agentnet_desktop.vault.files import write_private
 
     token = secrets.token_urlsafe(32)
-
-    async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, ValueError):
-            if hmac.compare_digest((await reader.readline()).strip(), token.encode()):
-                await handler(reader, writer)
-        writer.close()
-
-    server = await asyncio.start_server(guarded, "127.0.0.1", 0, limit=LONGEST_LINE)
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, limit=LONGEST_LINE)
     port = server.sockets[0].getsockname()[1]
     write_private(path, json.dumps({"port": port, "token": token}).encode())
-    return server
+    return server, token.encode()
 
 
 def _read_place(path: Path) -> Any:
@@ -168,7 +157,7 @@ class ControlServer:
         self._path = path
         self._tasks = Tasks()
         self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._token: bytes | None = None
 
     async def start(self) -> None:
         """Listens.
@@ -176,7 +165,7 @@ class ControlServer:
         Raises:
             UnsafeFolder: others could reach the socket.
         """
-        self._server = await _listen(self._path, self._serve)
+        self._server, self._token = await _listen(self._path, self._accept)
 
     async def stop(self) -> None:
         """Hangs up on everybody and removes the socket."""
@@ -185,22 +174,25 @@ class ControlServer:
         self._server.close()
         _remove(self._path)
         await self._tasks.cancel_all()
-        for writer in list(self._writers):
-            writer.close()
         await self._server.wait_closed()
         self._server = None
 
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._tasks.start(self._serve(reader, writer), name="control guest")
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         guest = _Guest(self._agent, writer, self._tasks)
-        self._writers.add(writer)
         try:
+            if self._token is not None and not hmac.compare_digest(
+                (await reader.readline()).strip(), self._token
+            ):
+                return
             while line := await reader.readline():
                 guest.ask(line)
         except (ConnectionError, ValueError, asyncio.LimitOverrunError):
             pass  # gone, or not one of ours: hung up on below
         finally:
             guest.leave()
-            self._writers.discard(writer)
             writer.close()
 
 
@@ -288,6 +280,7 @@ class RemoteAgent(Commands):
         self._count = 0
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._listeners: list[Listener] = []
+        self._ended = False
         self._tasks = Tasks()
         self._tasks.start(self._read(), name="control reader")
 
@@ -329,7 +322,7 @@ class RemoteAgent(Commands):
         self._count += 1
         number = self._count
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        if self._reader.at_eof():
+        if self._ended:
             raise HolderGone("The running agent ended before it answered.")
         self._waiting[number] = answer
         self._writer.write(msgspec.json.encode({"id": number, "method": name, "args": arguments}) + b"\n")
@@ -341,12 +334,15 @@ class RemoteAgent(Commands):
         return result if method is None else msgspec.convert(result, method.result)
 
     async def _read(self) -> None:
-        with contextlib.suppress(ConnectionError):
-            while line := await self._reader.readline():
-                self._take(json.loads(line))
-        for answer in self._waiting.values():
-            if not answer.done():
-                answer.set_exception(HolderGone("The running agent ended before it answered."))
+        try:
+            with contextlib.suppress(ConnectionError):
+                while line := await self._reader.readline():
+                    self._take(json.loads(line))
+        finally:
+            self._ended = True
+            for answer in self._waiting.values():
+                if not answer.done():
+                    answer.set_exception(HolderGone("The running agent ended before it answered."))
 
     def _take(self, message: dict[str, Any]) -> None:
         if "event" in message:
