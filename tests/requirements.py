@@ -1,0 +1,797 @@
+"""Which test holds which clause of docs/protocol.md, and back.
+
+`tests/test_requirements.py` checks both ways: every section of the document that makes rules has a clause here, and every test
+that is named here exists. Add the line with the test.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Clause(NamedTuple):
+    """One rule of the protocol.
+
+    Attributes:
+        section: number of its heading in docs/protocol.md.
+        says: the rule in one sentence.
+        tests: those that fail when it is broken, as pytest names them.
+    """
+
+    section: str
+    says: str
+    tests: tuple[str, ...]
+
+
+CLAUSES = (
+    Clause(
+        "2.1",
+        "An envelope has the same fields in JSON and in msgpack; bytes fields are b64 in one and bin in the other.",
+        (
+            "tests/relay/wire/test_codec.py::test_an_envelope_says_the_same_in_the_other_format",
+            "tests/relay/wire/test_codec.py::test_bytes_fields_are_bin_in_msgpack_and_base64_in_json",
+            "tests/relay/wire/test_control.py::test_the_bytes_fields_are_exactly_those_of_the_document",
+        ),
+    ),
+    Clause(
+        "2.2",
+        "b64 is standard, padded and canonical; anything else is refused by field.",
+        (
+            "tests/relay/wire/test_envelope.py::test_base64_that_is_not_canonical_is_refused_by_field",
+            "tests/relay/wire/test_codec.py::test_base64_of_a_sealed_message_is_canonical_or_refused_by_name",
+            "tests/relay/wire/test_codec.py::test_no_spelling_but_one_of_a_ciphertext_is_read",
+        ),
+    ),
+    Clause(
+        "2.3",
+        "What does not fit the schema is INVALID_MESSAGE_FORMAT and names the field.",
+        (
+            "tests/relay/wire/test_codec.py::test_each_of_the_eight_fields_is_missed_by_name",
+            "tests/relay/wire/test_codec.py::test_each_of_the_eight_fields_of_another_type_is_refused_by_name",
+            "tests/relay/test_serve.py::test_what_does_not_fit_the_protocol_is_refused_by_name_and_harms_nothing",
+        ),
+    ),
+    Clause(
+        "2.3",
+        "Duplicate keys are refused.",
+        (
+            "tests/relay/wire/test_codec.py::test_a_key_that_stands_twice_is_refused_by_name",
+            "tests/relay/wire/test_strict.py::test_a_key_that_stands_twice_is_named_in_msgpack_too",
+        ),
+    ),
+    Clause(
+        "2.3",
+        "NaN, infinities and integers beyond 2^53 - 1 are refused.",
+        (
+            "tests/relay/wire/test_strict.py::test_an_integral_number_beyond_that_is_refused",
+            "tests/relay/wire/test_strict.py::test_what_is_no_number_is_refused",
+        ),
+    ),
+    Clause(
+        "2.3",
+        "Lone surrogates are refused.",
+        ("tests/relay/wire/test_strict.py::test_a_lone_surrogate_is_refused",),
+    ),
+    Clause(
+        "2.3",
+        "Nesting over 16 is refused.",
+        (
+            "tests/relay/wire/test_codec.py::test_nesting_over_sixteen_is_refused_by_name",
+            "tests/relay/wire/test_strict.py::test_sixteen_levels_are_read_and_seventeen_refused",
+        ),
+    ),
+    Clause(
+        "2.3",
+        "In msgpack, ext types, float32 and bin where no bytes field is are refused.",
+        (
+            "tests/relay/wire/test_strict.py::test_an_ext_type_is_refused",
+            "tests/relay/wire/test_strict.py::test_a_float32_is_refused",
+            "tests/relay/wire/test_codec.py::test_bin_is_refused_in_a_field_that_is_bytes_in_another_type",
+        ),
+    ),
+    Clause(
+        "2.3",
+        "Unknown fields inside content and metadata are kept; unknown top-level fields are dropped and named.",
+        (
+            "tests/relay/wire/test_codec.py::test_unknown_fields_inside_are_kept_and_outside_dropped_and_named",
+        ),
+    ),
+    Clause(
+        "2.4",
+        "JCS is RFC 8785 over the JSON form.",
+        (
+            "tests/protocol/test_canonical.py::test_the_bytes_are_those_of_the_library",
+            "tests/protocol/test_canonical.py::test_keys_are_sorted_by_their_utf_16_units",
+            "tests/protocol/test_canonical.py::test_numbers_are_written_as_ecmascript_does",
+        ),
+    ),
+    Clause(
+        "3.1",
+        "The token comes in the upgrade request, and is judged before the upgrade is accepted.",
+        (
+            "tests/relay/test_connection.py::test_a_token_in_the_upgrade_is_verified_before_the_upgrade_is_accepted",
+            "tests/relay/test_serve.py::test_an_invited_agent_is_connected_and_told_the_relays_figures",
+        ),
+    ),
+    Clause(
+        "3.1",
+        "A client that cannot set headers sends AUTH as its first message, within 10 s.",
+        (
+            "tests/relay/test_serve.py::test_a_client_that_cannot_set_headers_authenticates_with_its_first_message",
+            "tests/relay/test_serve.py::test_anything_else_as_first_message_is_refused",
+            "tests/relay/test_attacks.py::test_who_sends_no_auth_in_time_is_closed_with_4408",
+        ),
+    ),
+    Clause(
+        "3.1",
+        "AUTH renews the token on a live connection.",
+        (
+            "tests/relay/test_serve.py::test_auth_renews_the_token_of_a_live_connection",
+            "tests/transport/test_with_relay.py::test_a_token_is_renewed_on_the_live_connection",
+        ),
+    ),
+    Clause(
+        "3.1",
+        "All refusals of a token read alike and take equally long.",
+        ("tests/relay/test_attacks.py::test_refusals_take_equally_long_whatever_was_wrong",),
+    ),
+    Clause(
+        "3.1",
+        "Plain ws:// goes only to this machine, or with an explicit opt-in that is shown.",
+        (
+            "tests/transport/test_client.py::test_plain_ws_to_another_machine_is_refused_without_the_opt_in",
+            "tests/transport/test_client.py::test_an_exposed_connection_says_so",
+        ),
+    ),
+    Clause(
+        "3.1",
+        "The newest connection of an agent wins; the older gets 4409.",
+        (
+            "tests/relay/test_connection.py::test_replacing_a_connection_tells_its_watchers_and_closes_it_with_4409",
+            "tests/relay/test_serve.py::test_the_newest_connection_of_an_agent_wins",
+        ),
+    ),
+    Clause(
+        "3.1",
+        "Compression is off unless the operator turns it on.",
+        ("tests/relay/test_attacks.py::test_compression_is_not_offered_unless_asked",),
+    ),
+    Clause(
+        "3.2",
+        "The relay echoes HEARTBEAT; two missed echoes mean reconnect.",
+        (
+            "tests/relay/test_serve.py::test_a_heartbeat_is_echoed",
+            "tests/transport/test_connection.py::test_two_missed_echoes_mean_reconnect",
+            "tests/transport/test_connection.py::test_one_missed_echo_is_forgiven_when_the_next_comes",
+        ),
+    ),
+    Clause(
+        "3.2",
+        "The relay drops a silent connection.",
+        ("tests/relay/test_attacks.py::test_silence_is_closed_with_4408",),
+    ),
+    Clause(
+        "3.3",
+        "A batch is a flat, non-empty array of up to 64; its elements succeed or fail alone, in order.",
+        (
+            "tests/relay/wire/test_codec.py::test_a_batch_of_up_to_64_is_read_in_order",
+            "tests/relay/wire/test_codec.py::test_a_batch_holds_neither_none_nor_more_than_64",
+            "tests/relay/wire/test_codec.py::test_a_batch_is_flat",
+            "tests/relay/test_serve.py::test_each_element_of_a_batch_succeeds_or_fails_alone_and_in_order",
+        ),
+    ),
+    Clause(
+        "3.4",
+        "A message over the limit is refused with the limit; a frame over twice that closes with 1009.",
+        (
+            "tests/relay/test_serve.py::test_a_message_over_the_limit_is_refused_and_a_frame_over_twice_that_ends_the_connection",
+            "tests/relay/wire/test_codec.py::test_a_size_is_counted_in_json_form_in_msgpack_too",
+        ),
+    ),
+    Clause(
+        "3.5",
+        "The relay forwards bytes untouched where both ends use one format, and transcodes otherwise.",
+        (
+            "tests/relay/test_serve.py::test_a_message_reaches_its_recipient_untouched_and_is_acknowledged",
+            "tests/relay/test_serve.py::test_a_message_is_transcoded_between_the_two_formats",
+        ),
+    ),
+    Clause(
+        "3.5",
+        "An unknown or absent recipient is RECIPIENT_NOT_FOUND.",
+        ("tests/relay/test_serve.py::test_an_absent_recipient_is_reported_with_the_message",),
+    ),
+    Clause(
+        "3.5",
+        "A senderId that is not the connection's agent is SENDER_MISMATCH; the second within a minute closes with 4400.",
+        (
+            "tests/relay/test_serve.py::test_another_ones_name_is_refused_and_the_second_time_ends_the_connection",
+            "tests/relay/test_connection.py::test_the_second_false_name_within_a_minute_closes_and_a_later_one_does_not",
+        ),
+    ),
+    Clause(
+        "3.5",
+        "ACK, ERROR and HEARTBEAT are never acknowledged.",
+        ("tests/relay/test_serve.py::test_answers_are_passed_on_and_never_acknowledged",),
+    ),
+    Clause(
+        "3.5",
+        "To an agent that watches others, agents outside its set can route only HANDSHAKE, few of them.",
+        (
+            "tests/relay/test_serve.py::test_strangers_can_only_knock_at_an_agent_that_watches_others",
+            "tests/relay/test_attacks.py::test_handshakes_to_strangers_are_few",
+        ),
+    ),
+    Clause(
+        "3.5",
+        "A slow reader is closed and its sender told.",
+        ("tests/relay/test_attacks.py::test_a_reader_that_never_reads_is_closed_and_its_sender_is_told",),
+    ),
+    Clause(
+        "3.6",
+        "Each close code says whether to come back, and how.",
+        (
+            "tests/relay/wire/test_errors.py::test_there_are_no_other_close_codes",
+            "tests/transport/test_connection.py::test_these_closes_are_retried_with_backoff_and_never_at_once",
+            "tests/transport/test_connection.py::test_a_replaced_or_faulty_connection_waits_for_a_person",
+            "tests/transport/test_connection.py::test_an_expired_sign_in_is_repeated_with_a_fresh_token",
+        ),
+    ),
+    Clause(
+        "4.1",
+        "The eight fields are all required.",
+        ("tests/relay/wire/test_codec.py::test_each_of_the_eight_fields_is_missed_by_name",),
+    ),
+    Clause(
+        "4.2",
+        "An agentId has 2 to 64 characters and is unique ignoring case; `system` is reserved.",
+        (
+            "tests/relay/wire/test_envelope.py::test_an_agent_id_of_2_to_64_characters_is_accepted",
+            "tests/relay/wire/test_envelope.py::test_what_is_not_an_agent_id_is_refused_by_field",
+            "tests/relay/wire/test_envelope.py::test_no_agent_may_be_called_system_in_any_spelling",
+            "tests/relay/wire/test_envelope.py::test_two_spellings_of_one_agent_id_have_one_key",
+        ),
+    ),
+    Clause(
+        "4.2",
+        "Our ids carry their prefix and sort by time; any id of 1 to 64 allowed characters is accepted.",
+        (
+            "tests/relay/wire/test_envelope.py::test_an_id_is_its_prefix_and_a_ulid",
+            "tests/relay/wire/test_envelope.py::test_ids_sort_by_time_whatever_the_randomness",
+            "tests/relay/wire/test_envelope.py::test_an_id_of_1_to_64_characters_is_accepted",
+        ),
+    ),
+    Clause(
+        "4.3",
+        "Metadata always holds priority, encrypted and requiresResponse.",
+        (
+            "tests/relay/wire/test_envelope.py::test_metadata_always_holds_its_three_fields",
+            "tests/relay/wire/test_codec.py::test_each_field_of_the_metadata_is_missed_by_name",
+        ),
+    ),
+    Clause(
+        "5.1",
+        "AUTH carries token and agentId, and a token is not shown.",
+        ("tests/relay/wire/test_control.py::test_neither_a_token_nor_an_invite_is_shown",),
+    ),
+    Clause(
+        "5.2",
+        "CONNECTED tells the relay's figures.",
+        ("tests/relay/test_serve.py::test_an_invited_agent_is_connected_and_told_the_relays_figures",),
+    ),
+    Clause(
+        "5.3",
+        "An ACK of the relay carries message and status; a delivery receipt and a confirmation lack nothing.",
+        (
+            "tests/relay/wire/test_control.py::test_an_ack_of_the_relay_carries_only_the_message_and_the_status",
+            "tests/relay/wire/test_control.py::test_a_delivery_receipt_lacks_nothing",
+            "tests/relay/wire/test_control.py::test_a_confirmation_of_a_handshake_carries_its_tag",
+        ),
+    ),
+    Clause(
+        "5.4",
+        "Presence is told only to pairs that watch each other.",
+        (
+            "tests/relay/test_serve.py::test_presence_is_told_to_those_who_watch_each_other_and_to_no_one_else",
+        ),
+    ),
+    Clause("5.5", "HEARTBEAT is echoed.", ("tests/relay/test_serve.py::test_a_heartbeat_is_echoed",)),
+    Clause(
+        "5.6",
+        "DISCONNECT is acknowledged with CLOSED and closed with 1000.",
+        (
+            "tests/relay/test_serve.py::test_disconnect_is_acknowledged_and_closed_in_order",
+            "tests/transport/test_client.py::test_stopping_says_goodbye_and_closes_with_1000",
+        ),
+    ),
+    Clause(
+        "5.7",
+        "An ERROR follows the table of codes.",
+        ("tests/relay/wire/test_control.py::test_an_error_from_the_relay_follows_the_table",),
+    ),
+    Clause(
+        "5.8",
+        "HANDSHAKE has the fields of the protocol; a suite is a list from the initiator and one word from the responder.",
+        (
+            "tests/crypto/test_handshake.py::test_the_initiation_has_the_fields_of_the_protocol",
+            "tests/relay/wire/test_control.py::test_a_suite_is_a_list_from_the_initiator_and_one_word_from_the_responder",
+        ),
+    ),
+    Clause(
+        "5.9",
+        "Keys, hashes, nonces and signatures have their length.",
+        (
+            "tests/relay/wire/test_control.py::test_keys_hashes_nonces_and_signatures_have_their_length",
+            "tests/relay/wire/test_control.py::test_a_ciphertext_shorter_than_its_tag_is_refused",
+        ),
+    ),
+    Clause(
+        "6",
+        "What agents say to each other travels only inside ENCRYPTED.",
+        (
+            "tests/relay/wire/test_control.py::test_what_agents_say_to_each_other_travels_sealed",
+            "tests/relay/wire/test_envelope.py::test_the_types_that_travel_only_sealed_are_those_of_the_document",
+            "tests/end_to_end/test_main_job.py::test_neither_the_relay_nor_the_disk_ever_holds_a_plaintext",
+        ),
+    ),
+    Clause(
+        "7.1",
+        "Ed25519 keys and R of small order or non-canonical form, and S >= L, are refused everywhere.",
+        (
+            "tests/crypto/test_keys.py::test_an_identity_key_of_small_order_is_refused",
+            "tests/crypto/test_keys.py::test_a_signature_whose_r_is_of_small_order_is_refused",
+            "tests/crypto/test_keys.py::test_a_signature_whose_s_is_not_reduced_is_refused",
+            "tests/crypto/test_keys.py::test_a_forgery_that_openssl_accepts_is_refused",
+            "tests/relay/test_attacks.py::test_every_point_of_small_order_and_every_second_encoding_is_refused",
+        ),
+    ),
+    Clause(
+        "7.1",
+        "A stolen identity key opens no past conversation.",
+        (
+            "tests/crypto/test_attacks.py::test_a_stolen_identity_key_opens_no_past_conversation",
+            "tests/agent/test_handshakes.py::test_the_ephemeral_key_is_gone_once_the_session_stands",
+        ),
+    ),
+    Clause(
+        "7.2",
+        "Signing is Ed25519, the exchange X25519, the derivation HKDF-SHA256.",
+        (
+            "tests/crypto/test_keys.py::test_signing_is_ed25519",
+            "tests/crypto/test_keys.py::test_the_exchange_is_x25519",
+            "tests/crypto/test_handshake.py::test_hkdf_is_rfc_5869s",
+        ),
+    ),
+    Clause(
+        "7.3",
+        "A handshake with a bad signature, another agentId, one's own id or a weak key is refused and changes nothing.",
+        (
+            "tests/agent/test_handshakes.py::test_a_handshake_with_a_wrong_signature_is_refused_and_changes_nothing",
+            "tests/crypto/test_handshake.py::test_an_initiation_that_breaks_a_rule_is_refused",
+            "tests/crypto/test_handshake.py::test_keys_of_low_order_are_refused_though_well_signed",
+            "tests/crypto/test_attacks.py::test_an_agents_own_handshake_sent_back_to_it_is_refused",
+        ),
+    ),
+    Clause(
+        "7.3",
+        "A wrong peerHash is refused.",
+        (
+            "tests/crypto/test_handshake.py::test_a_response_that_breaks_a_rule_is_refused",
+            "tests/crypto/test_attacks.py::test_a_response_replayed_from_an_earlier_handshake_is_refused",
+        ),
+    ),
+    Clause(
+        "7.3",
+        "A sessionId used before with other bytes is refused; the identical HANDSHAKE gets the identical response.",
+        (
+            "tests/agent/test_handshakes.py::test_a_session_id_used_again_with_other_bytes_is_refused",
+            "tests/agent/test_handshakes.py::test_an_identical_handshake_gets_the_identical_response",
+        ),
+    ),
+    Clause(
+        "7.3",
+        "A response to nothing pending is logged and ignored.",
+        ("tests/agent/test_handshakes.py::test_a_response_to_nothing_pending_is_logged_and_ignored",),
+    ),
+    Clause(
+        "7.3",
+        "Of two at once, the handshake of the agent whose id sorts first wins.",
+        (
+            "tests/crypto/test_handshake.py::test_of_two_crossing_handshakes_exactly_one_survives",
+            "tests/agent/test_handshakes.py::test_when_both_start_at_once_one_session_comes_about",
+        ),
+    ),
+    Clause(
+        "7.3",
+        "A pending handshake is kept until answered, superseded or 7 days old, and is repeated unchanged at most hourly.",
+        (
+            "tests/agent/test_handshakes.py::test_a_pending_handshake_survives_a_restart",
+            "tests/agent/test_handshakes.py::test_a_pending_handshake_is_given_up_after_seven_days",
+            "tests/agent/test_handshakes.py::test_a_routed_handshake_that_nobody_answers_is_repeated_unchanged_and_at_most_hourly",
+        ),
+    ),
+    Clause(
+        "7.3",
+        "Of an unapproved peer only the newest is kept.",
+        ("tests/agent/test_trust.py::test_of_an_unapproved_agent_only_the_newest_handshake_is_kept",),
+    ),
+    Clause(
+        "7.4",
+        "The confirmation tag is HMAC over the response; another tag confirms nothing.",
+        (
+            "tests/crypto/test_handshake.py::test_the_confirmation_tag_is_hmac_over_the_response",
+            "tests/crypto/test_handshake.py::test_another_tag_does_not_confirm",
+            "tests/agent/test_handshakes.py::test_a_wrong_confirmation_is_refused",
+        ),
+    ),
+    Clause(
+        "7.4",
+        "Until it is confirmed, the responder sends nothing under the new session and repeats its response.",
+        (
+            "tests/agent/test_handshakes.py::test_an_unconfirmed_responder_sends_nothing_under_the_new_session",
+            "tests/agent/test_handshakes.py::test_a_lost_confirmation_is_repeated_with_the_response",
+            "tests/agent/test_handshakes.py::test_a_message_that_opens_confirms_the_session",
+        ),
+    ),
+    Clause(
+        "7.5",
+        "Session keys depend on the whole transcript.",
+        (
+            "tests/crypto/test_handshake.py::test_the_keys_follow_hkdf_over_the_whole_transcript",
+            "tests/crypto/test_handshake.py::test_one_changed_byte_of_the_transcript_changes_every_key",
+        ),
+    ),
+    Clause(
+        "7.6",
+        "Sealing gives the bytes of the protocol at every step.",
+        (
+            "tests/crypto/test_session.py::test_every_step_gives_the_bytes_of_the_protocol",
+            "tests/crypto/test_session.py::test_length_tells_only_a_step",
+            "tests/crypto/test_session.py::test_the_largest_message_fits_and_the_next_is_refused",
+        ),
+    ),
+    Clause(
+        "7.6",
+        "A message that was changed, moved, redirected or re-attributed is refused.",
+        (
+            "tests/crypto/test_attacks.py::test_any_single_flipped_bit_of_an_envelope_is_refused",
+            "tests/crypto/test_attacks.py::test_a_message_moved_into_another_conversation_is_refused",
+            "tests/crypto/test_attacks.py::test_a_message_passed_on_to_another_recipient_is_refused",
+            "tests/crypto/test_attacks.py::test_a_message_under_another_senders_name_is_refused",
+        ),
+    ),
+    Clause(
+        "7.6",
+        "A commitment to something else is noticed.",
+        ("tests/crypto/test_session.py::test_a_commitment_to_something_else_is_noticed",),
+    ),
+    Clause(
+        "7.6",
+        "Unknown metadata are signed too.",
+        ("tests/crypto/test_session.py::test_unknown_metadata_are_signed",),
+    ),
+    Clause(
+        "7.7",
+        "The worked example is what the published vectors hold.",
+        (
+            "tests/crypto/test_vectors.py::test_the_published_files_are_what_the_generator_makes",
+            "tests/crypto/test_vectors.py::test_messages",
+            "tests/crypto/test_vectors.py::test_handshakes",
+        ),
+    ),
+    Clause(
+        "7.8",
+        "A receipt binds message and log head.",
+        ("tests/crypto/test_session.py::test_a_receipt_binds_message_and_log",),
+    ),
+    Clause(
+        "7.9",
+        "A message is known by its peer's identity key and messageId; a repeat is acknowledged and not shown.",
+        (
+            "tests/store/test_records.py::test_duplicates_are_keyed_by_identity_key_and_message_id",
+            "tests/agent/test_handshakes.py::test_a_resealed_copy_of_a_stored_message_is_acknowledged_and_not_shown_again",
+        ),
+    ),
+    Clause(
+        "7.9",
+        "Gaps in seq are waited for, then noted; a late message is delivered once.",
+        (
+            "tests/crypto/test_replay.py::test_a_message_ahead_waits_for_the_gap_and_follows_it",
+            "tests/crypto/test_replay.py::test_a_gap_given_up_is_noted_and_a_late_message_delivered_once",
+        ),
+    ),
+    Clause(
+        "7.9",
+        "A seq over 1,000 ahead is refused.",
+        ("tests/crypto/test_replay.py::test_a_seq_over_a_thousand_ahead_is_refused_and_changes_nothing",),
+    ),
+    Clause(
+        "7.10",
+        "A new handshake replaces a session after 30 days or 1,000 messages; the old one opens for a day more.",
+        (
+            "tests/protocol/test_session.py::test_a_session_is_rotated_after_thirty_days_or_a_thousand_messages",
+            "tests/agent/test_handshakes.py::test_rotation_comes_by_itself_after_enough_messages",
+            "tests/agent/test_handshakes.py::test_rotation_replaces_the_keys_and_the_old_ones_are_wiped_after_a_day",
+        ),
+    ),
+    Clause(
+        "7.10",
+        "Rows not delivered are sealed again under the new session with the same messageId.",
+        (
+            "tests/agent/test_handshakes.py::test_what_was_not_delivered_is_sealed_again_under_the_new_session_with_the_same_id",
+            "tests/store/test_outbox.py::test_a_receipt_for_any_ciphertext_of_a_message_is_known",
+        ),
+    ),
+    Clause(
+        "8.1",
+        "Times are RFC 3339 with an offset.",
+        (
+            "tests/protocol/test_times.py::test_what_is_not_an_rfc_3339_time_with_an_offset_is_refused",
+            "tests/protocol/test_times.py::test_a_time_that_does_not_exist_is_refused",
+        ),
+    ),
+    Clause(
+        "8.1",
+        "When instant and wall time disagree here, the person is told.",
+        ("tests/protocol/test_times.py::test_a_wall_time_that_differs_here_is_told",),
+    ),
+    Clause(
+        "8.2",
+        "An AVAILABILITY range over 62 days, an end before its start or an unknown zone is INVALID_PARAMETERS.",
+        (
+            "tests/protocol/test_content.py::test_parameters_that_break_a_rule_are_answered_invalid",
+            "tests/protocol/test_content.py::test_a_range_of_none_to_62_days_is_answered",
+        ),
+    ),
+    Clause(
+        "8.2",
+        "AVAILABILITY is answered within working hours.",
+        (
+            "tests/agent/test_meeting.py::test_a_query_is_answered_from_working_hours",
+            "tests/end_to_end/test_main_job.py::test_a_query_is_answered_within_working_hours",
+        ),
+    ),
+    Clause(
+        "8.3",
+        "A proposal names up to four alternatives; an answer names revision and alternative.",
+        (
+            "tests/protocol/test_content.py::test_four_alternatives_are_allowed",
+            "tests/agent/test_meeting.py::test_an_alternative_can_be_accepted",
+            "tests/protocol/test_content.py::test_an_answer_without_a_revision_means_the_first_and_the_main_slot",
+        ),
+    ),
+    Clause(
+        "8.3",
+        "A slot gone since is answered with SCHEDULE_CONFLICT.",
+        ("tests/agent/test_meeting.py::test_a_slot_taken_since_is_answered_with_a_schedule_conflict",),
+    ),
+    Clause(
+        "8.3",
+        "Either side may withdraw, before or after acceptance.",
+        (
+            "tests/protocol/test_proposal.py::test_either_side_may_reject_before_and_after_acceptance",
+            "tests/agent/test_meeting.py::test_an_accepted_meeting_can_be_cancelled_by_either_side",
+        ),
+    ),
+    Clause(
+        "8.4",
+        "The state of a proposal is a table; what is not in it raises and changes nothing.",
+        (
+            "tests/protocol/test_proposal.py::test_only_what_the_profile_lists_can_happen",
+            "tests/protocol/test_proposal.py::test_every_state_has_its_row",
+        ),
+    ),
+    Clause(
+        "8.4",
+        "A CONFIRMATION that comes too late is answered by REJECTION.",
+        (
+            "tests/agent/test_meeting.py::test_a_confirmation_that_comes_too_late_is_answered_with_a_rejection",
+        ),
+    ),
+    Clause(
+        "8.5",
+        "When the two sides crossed, REJECTION wins; of two equal revisions the original proposer's.",
+        (
+            "tests/agent/test_meeting.py::test_a_proposal_withdrawn_while_it_is_accepted_ends_rejected_on_both_sides",
+            "tests/protocol/test_proposal.py::test_of_two_equal_revisions_the_original_proposers_wins",
+            "tests/protocol/test_proposal.py::test_whatever_crosses_nobody_goes_to_a_meeting_that_the_other_has_dropped",
+        ),
+    ),
+    Clause(
+        "8.6",
+        "A sealed DISCONNECT ends the conversation.",
+        ("tests/agent/test_handshakes.py::test_an_ended_conversation_is_not_used_again",),
+    ),
+    Clause(
+        "9.1",
+        "Row and log entry commit before anything is sent; a retry under the same session sends the same bytes.",
+        (
+            "tests/store/test_engine.py::test_a_result_comes_only_after_the_commit",
+            "tests/store/test_durability.py::test_rows_told_as_stored_survive_sigkill_amid_writes",
+            "tests/store/test_outbox.py::test_after_a_crash_what_was_on_its_way_is_due_at_once",
+        ),
+    ),
+    Clause(
+        "9.1",
+        "RECIPIENT_NOT_FOUND costs no attempt.",
+        (
+            "tests/protocol/test_delivery.py::test_a_recipient_who_is_not_there_costs_no_attempt",
+            "tests/store/test_outbox.py::test_a_peer_that_goes_offline_parks_its_messages_and_one_probes",
+        ),
+    ),
+    Clause(
+        "9.1",
+        "What waits outlives a relay that is down and an agent that is restarted.",
+        (
+            "tests/end_to_end/test_main_job.py::test_a_proposal_made_while_the_relay_is_down_arrives_once_it_is_back",
+            "tests/end_to_end/test_main_job.py::test_an_answer_given_while_the_relay_is_down_arrives_once_it_is_back",
+            "tests/end_to_end/test_main_job.py::test_a_proposal_made_before_a_restart_of_its_agent_is_still_sent",
+        ),
+    ),
+    Clause(
+        "9.2",
+        "Retries double from 5 s to 5 min.",
+        ("tests/protocol/test_delivery.py::test_retries_double_from_five_seconds_to_five_minutes",),
+    ),
+    Clause(
+        "9.2",
+        "Reconnecting starts at once, then 1 s growing by half up to 30 s, each 20 % more or less.",
+        (
+            "tests/transport/test_connection.py::test_reconnecting_starts_at_once_and_then_follows_the_schedule",
+            "tests/transport/test_backoff.py::test_delays_grow_by_half_from_one_second_to_thirty",
+            "tests/transport/test_backoff.py::test_every_delay_stays_within_twenty_percent",
+        ),
+    ),
+    Clause(
+        "9.3",
+        "A message expires after 7 days, a proposal with itself.",
+        (
+            "tests/protocol/test_delivery.py::test_a_message_expires_after_a_week_and_a_proposal_with_itself",
+            "tests/agent/test_meeting.py::test_an_unanswered_proposal_expires_on_both_sides",
+        ),
+    ),
+    Clause(
+        "9.3",
+        "First in, first out inside a conversation; HIGH before NORMAL before LOW between them.",
+        (
+            "tests/store/test_outbox.py::test_messages_of_one_conversation_go_in_order",
+            "tests/protocol/test_delivery.py::test_high_goes_before_normal_before_low",
+            "tests/store/test_outbox.py::test_urgent_conversations_go_first",
+        ),
+    ),
+    Clause(
+        "10.1",
+        "A key is pinned at approval; an agent that is not approved gets no answer.",
+        (
+            "tests/agent/test_trust.py::test_an_agent_that_is_not_approved_gets_no_answer",
+            "tests/agent/test_trust.py::test_approval_answers_the_handshake_that_waited",
+            "tests/protocol/test_contact.py::test_nothing_that_a_stranger_sends_makes_them_trusted",
+        ),
+    ),
+    Clause(
+        "10.1",
+        "A blocked agent is neither answered nor shown.",
+        ("tests/agent/test_trust.py::test_a_blocked_agent_is_neither_answered_nor_shown",),
+    ),
+    Clause(
+        "10.2",
+        "Another key than the pinned one stops sending until the person decides.",
+        (
+            "tests/agent/test_trust.py::test_a_changed_key_stops_sending_until_the_person_decides",
+            "tests/agent/test_trust.py::test_refusing_a_changed_key_restores_the_contact_and_remembers_the_key",
+            "tests/agent/test_trust.py::test_accepting_a_changed_key_holds_what_waited_and_starts_anew",
+        ),
+    ),
+    Clause(
+        "10.3",
+        "The safety number follows its definition; both sides see the same.",
+        (
+            "tests/crypto/test_safety_number.py::test_the_number_follows_its_definition",
+            "tests/crypto/test_safety_number.py::test_both_sides_see_the_same_number",
+            "tests/crypto/test_safety_number.py::test_someone_in_between_gives_the_two_sides_different_numbers",
+        ),
+    ),
+    Clause(
+        "10.4",
+        "A link binds to the first key that uses it, expires and can be withdrawn.",
+        (
+            "tests/store/test_records.py::test_a_link_binds_to_the_first_key_that_uses_it",
+            "tests/agent/test_trust.py::test_a_link_approves_only_the_first_key_that_uses_it",
+            "tests/agent/test_trust.py::test_a_withdrawn_link_can_only_ask",
+            "tests/store/test_records.py::test_an_expired_or_withdrawn_link_is_not_usable",
+        ),
+    ),
+    Clause(
+        "10.4",
+        "A proof is bound to token, key and pair, so that the relay cannot spend it.",
+        (
+            "tests/crypto/test_handshake.py::test_a_contact_proof_is_hmac_over_key_and_pair",
+            "tests/crypto/test_handshake.py::test_a_proof_for_another_token_key_or_pair_is_refused",
+        ),
+    ),
+    Clause(
+        "10.4",
+        "A link with another key than the pinned one changes nothing.",
+        ("tests/agent/test_trust.py::test_a_link_with_another_key_than_the_pinned_one_changes_nothing",),
+    ),
+    Clause(
+        "11.1",
+        "A token is for one origin, is taken once and expires.",
+        (
+            "tests/relay/test_attacks.py::test_a_token_that_proves_nothing_is_refused_and_spends_no_invite",
+            "tests/relay/test_attacks.py::test_a_token_is_taken_once",
+            "tests/relay/test_attacks.py::test_an_expired_token_ends_the_connection_after_its_grace",
+        ),
+    ),
+    Clause(
+        "11.2",
+        "An agentId belongs to the key that redeemed its invite; from then on cnf and invite are ignored.",
+        (
+            "tests/relay/test_attacks.py::test_a_registered_agents_cnf_and_invite_are_ignored",
+            "tests/relay/test_attacks.py::test_an_invite_is_redeemed_once_and_again_only_by_the_same_key",
+            "tests/relay/test_attacks.py::test_one_invite_lets_in_one_of_many_who_come_at_once",
+        ),
+    ),
+    Clause(
+        "11.3",
+        "Accounts of Firebase or another issuer claim an agentId with an invite and keep it.",
+        (
+            "tests/relay/test_accounts.py::test_an_account_claims_an_agent_id_with_an_invite_and_keeps_it",
+            "tests/relay/test_accounts.py::test_firebase_tokens_that_are_not_for_us_are_refused",
+            "tests/relay/test_accounts.py::test_foreign_keys_and_weaker_algorithms_are_refused",
+        ),
+    ),
+    Clause(
+        "11.4",
+        "A join link carries relay, name, code and, for a self-signed relay, the pin.",
+        (
+            "tests/protocol/test_contact_link.py::test_a_join_link_is_written_as_the_document_says",
+            "tests/relay/test_operation.py::test_a_self_signed_relay_puts_its_pin_into_the_invite_link",
+        ),
+    ),
+    Clause(
+        "12",
+        "Every code says whether and when to try again.",
+        (
+            "tests/relay/wire/test_errors.py::test_every_code_of_the_document_stands_in_the_table_with_its_strategy",
+            "tests/relay/wire/test_errors.py::test_every_code_says_whether_and_when_to_try_again",
+        ),
+    ),
+    Clause(
+        "13.1",
+        "Each log entry is hashed with the one before it; a changed, removed or swapped one changes the head.",
+        (
+            "tests/store/test_audit_log.py::test_each_entry_is_hashed_with_the_one_before_it",
+            "tests/crypto/test_chain.py::test_a_changed_removed_or_swapped_entry_changes_the_head",
+            "tests/store/test_audit_log.py::test_a_failed_job_leaves_nothing_in_log_or_index",
+        ),
+    ),
+    Clause(
+        "13.2",
+        "Keys are wrapped with AES-256-GCM under Argon2id or a key in the keyring; never a new identity silently, never plaintext.",
+        (
+            "tests/vault/test_wrap.py::test_wrapping_is_aes_256_gcm",
+            "tests/vault/test_kdf.py::test_the_key_is_argon2ids",
+            "tests/vault/test_vault.py::test_a_missing_vault_is_told_and_not_replaced",
+            "tests/vault/test_vault.py::test_a_vault_file_demands_a_passphrase",
+            "tests/vault/test_vault.py::test_another_backend_is_told_and_stops",
+        ),
+    ),
+    Clause(
+        "13.2",
+        "Neither database nor vault file holds plaintext.",
+        (
+            "tests/store/test_opening.py::test_neither_the_file_nor_its_write_ahead_log_holds_plaintext",
+            "tests/vault/test_vault.py::test_no_secret_stands_in_the_vault_file",
+        ),
+    ),
+    Clause(
+        "13.3",
+        "A backup opens with its passphrase only and holds no plaintext.",
+        (
+            "tests/vault/test_backup.py::test_a_backup_reads_back",
+            "tests/vault/test_backup.py::test_a_wrong_passphrase_is_told",
+            "tests/vault/test_backup.py::test_a_backup_file_is_for_its_owner_only_and_holds_no_plaintext",
+        ),
+    ),
+)
