@@ -1,4 +1,4 @@
-"""What a connection asks of its shell: the commands that its events return, in order (docs/protocol.md).
+"""What a connection asks of its shell: the commands that its events return, in order (docs/protocol.md 3).
 
 Plain data. A command names the connection it is for, since one connection's event may write to another.
 """

@@ -1,4 +1,4 @@
-"""One connection as a state machine: events in, commands out (docs/protocol.md, "Connection" and "Routing").
+"""One connection as a state machine: events in, commands out (docs/protocol.md 3).
 
 The shell reports what happened (an upgrade, a frame, a verdict on a token, the passing of time) and carries
 out the commands that come back, in order. Times are passed in: `now` is ms on a monotonic clock; the wall

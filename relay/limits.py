@@ -1,4 +1,4 @@
-"""How much one agent, one address and one slow reader may ask of the relay (docs/protocol.md, "Limits").
+"""How much one agent, one address and one slow reader may ask of the relay (docs/protocol.md 3.5).
 
 Pure arithmetic on times that are passed in: token buckets (as a generic cell rate: one float each), caps on
 connections, and the byte budget of a receiver that reads slowly. Nothing here knows a socket or a clock, and

@@ -1,4 +1,4 @@
-"""Who is connected where, and who watches whom (docs/protocol.md, "Presence" and "Routing").
+"""Who is connected where, and who watches whom (docs/protocol.md 3.5).
 
 One connection an agent: the newest wins. Watch sets belong to a connection and are gone with it. Pure: it
 keeps tables and names those concerned; it sends nothing. What lies beyond this process is not known here.

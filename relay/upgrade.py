@@ -1,4 +1,4 @@
-"""What the relay reads of an HTTP request, and what it answers over HTTP (docs/protocol.md, "Transport").
+"""What the relay reads of an HTTP request, and what it answers over HTTP (docs/protocol.md 3.1).
 
 Pure: a request that `websockets` has parsed goes in, and what it asks for, or a response, comes out. The
 handshake of RFC 6455 itself is `websockets`' own.

@@ -1,4 +1,4 @@
-"""What the relay itself says: CONNECTED, ACK, PRESENCE, ERROR and the echo of HEARTBEAT (docs/protocol.md).
+"""What the relay itself says: CONNECTED, ACK, PRESENCE, ERROR and the echo of HEARTBEAT (docs/protocol.md 5).
 
 Envelopes from `system`, written in the listener's format. Pure: randomness and the wall clock's time are
 passed in. When something is said is decided in `relay.connection`.

@@ -1,4 +1,4 @@
-"""What modes with accounts have in common: which account owns an agentId (docs/protocol.md, "Authentication").
+"""What modes with accounts have in common: which account owns an agentId (docs/protocol.md 11.3).
 
 An account owns the agentId that it claimed with an invite, or that a claim of its token names.
 """

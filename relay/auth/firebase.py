@@ -1,4 +1,4 @@
-"""Mode `firebase`: Firebase ID tokens (docs/protocol.md, "Authentication"; Firebase, "Verify ID tokens").
+"""Mode `firebase`: Firebase ID tokens (docs/protocol.md 11.3; Firebase, "Verify ID tokens").
 
 RS256 under Google's key set, for one project. Unsigned tokens are taken only when the Auth emulator is asked
 for, which the configuration allows on a loopback address alone.

@@ -1,4 +1,4 @@
-"""Which mode judges a token, off the event loop (docs/protocol.md, "Authentication").
+"""Which mode judges a token, off the event loop (docs/protocol.md 11).
 
 Each mode has one thread of its own, so that a key server that does not answer holds up no other mode. Every
 refusal is answered after the same time and, by the connection, in the same words.

@@ -1,4 +1,4 @@
-"""Key sets of token issuers: fetched, cached, and fetched again when they roll over (RFC 7517; docs/protocol.md).
+"""Key sets of token issuers: fetched, cached, and fetched again when they roll over (RFC 7517; docs/protocol.md 11.3).
 
 An unknown `kid` has the set fetched again, at most once a minute, so that forged ones cost an issuer nothing.
 When the issuer cannot be reached, the keys known so far go on being good. Blocking: runs on a mode's thread.

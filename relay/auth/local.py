@@ -1,4 +1,4 @@
-"""Mode `local`: an agent signs its tokens with its own identity key (docs/protocol.md, "Authentication").
+"""Mode `local`: an agent signs its tokens with its own identity key (docs/protocol.md 11.2).
 
 The agentId belongs to the key that redeemed an invite for it, once and for all; from then on `cnf` and
 `invite` are ignored. So the relay keeps public keys only, and a token can be replayed neither elsewhere (`aud`)

@@ -1,4 +1,4 @@
-"""Mode `oidc`: ID tokens of any OpenID Connect issuer (docs/protocol.md, "Authentication"; OpenID Connect Core).
+"""Mode `oidc`: ID tokens of any OpenID Connect issuer (docs/protocol.md 11.3; OpenID Connect Core).
 
 The issuer's keys are found by discovery. Algorithms are pinned by the configuration, never by the token or
 the key set.

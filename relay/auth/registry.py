@@ -2,7 +2,7 @@
 
 It holds no secret worth stealing: public keys, names of accounts, and hashes of invite codes. No message,
 no address and no time of connection is ever written. Several processes may use it at once: `serve`, and the
-commands beside it. Who may own an agentId is docs/protocol.md, "Authentication"; tokens are checked elsewhere.
+commands beside it. Who may own an agentId is docs/protocol.md 11; tokens are checked elsewhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""JSON Web Tokens, as far as every mode checks them alike (docs/protocol.md, "Authentication"; RFC 7519, 8725).
+"""JSON Web Tokens, as far as every mode checks them alike (docs/protocol.md 11.1; RFC 7519, 8725).
 
 A mode decides which algorithms it takes, whose key signs and who owns an agentId; this module takes tokens
 apart, verifies signatures through PyJWT, and checks times against a clock that is passed in. Algorithms are
