@@ -243,7 +243,7 @@ def _route_slowly(raw: bytes, fmt: Format, limit: int) -> Routed:
     )
 
 
-def _split(data: bytes, fmt: Format) -> list[bytes]:
+def _split(data: bytes, fmt: Format) -> Sequence[bytes]:
     """The elements of a batch, or the one envelope of the frame."""
     if fmt is Format.JSON:
         if data[:1] == b"{" or data.lstrip(_SPACE)[:1] != b"[":
@@ -255,20 +255,20 @@ def _split(data: bytes, fmt: Format) -> list[bytes]:
         elements = _split_msgpack(data)
     if not 1 <= len(elements) <= MAX_BATCH:
         raise WireError("frame", f"a batch holds 1 to {MAX_BATCH} envelopes", details={"limit": MAX_BATCH})
-    return elements
+    return [bytes(element) for element in elements]
 
 
-def _split_json(data: bytes) -> list[bytes]:
+def _split_json(data: bytes) -> Sequence[bytes | msgspec.Raw]:
     try:
-        return [bytes(element) for element in _JSON_ELEMENTS.decode(data)]
+        return _JSON_ELEMENTS.decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         # NaN or a lone surrogate in one element must not take the others with it.
-        return strict.split_json_array(data)
+        return strict.split_json_array(data, most=MAX_BATCH)
 
 
-def _split_msgpack(data: bytes) -> list[bytes]:
+def _split_msgpack(data: bytes) -> Sequence[msgspec.Raw]:
     try:
-        return [bytes(element) for element in _MSGPACK_ELEMENTS.decode(data)]
+        return _MSGPACK_ELEMENTS.decode(data)
     except RecursionError:
         raise WireError("frame", f"is nested over {strict.MAX_DEPTH} deep") from None
     except (msgspec.DecodeError, UnicodeError):

@@ -70,8 +70,12 @@ def peek_json(data: bytes, key: str) -> Any:
     return value.get(key) if isinstance(value, dict) else None
 
 
-def split_json_array(data: bytes) -> list[bytes]:
+def split_json_array(data: bytes, *, most: int) -> list[bytes]:
     """The elements of a JSON array, each as its own bytes, unread but for their extent.
+
+    Args:
+        data: The array.
+        most: After so many elements and one more, the rest is left unread: the caller refuses it anyway.
 
     Raises:
         WireError: Naming "frame", if it is not an array of JSON values and commas.
@@ -85,6 +89,8 @@ def split_json_array(data: bytes) -> list[bytes]:
             _, end = _READER.raw_decode(text, begin)
             elements.append(text[begin:end].encode())
             at = _after_space(text, end)
+            if len(elements) > most:
+                return elements
             if text[at] != ",":
                 break
             at += 1

@@ -480,6 +480,12 @@ def test_a_batch_holds_neither_none_nor_more_than_64(fmt: Format) -> None:
         assert error.details == {"limit": 64}
 
 
+def test_a_batch_of_far_too_many_is_refused_even_if_no_reader_likes_it() -> None:
+    assert (
+        str(refused("[" + "NaN," * 65 + "nonsense", Format.JSON)) == "frame: a batch holds 1 to 64 envelopes"
+    )
+
+
 @pytest.mark.parametrize("fmt", BOTH)
 def test_a_batch_is_flat(fmt: Format) -> None:
     inner = written([envelope()], fmt)
