@@ -31,6 +31,7 @@ class Authorship:
     signatures: int = 0
     commitments: int = 0
     receipts: int = 0
+    unknown: int = 0  # messages of agents of whom no key is known
     _waiting: dict[str, dict[bytes, int]] = field(default_factory=dict)  # ciphertexts sent, by message id
     _claimed: dict[str, int] = field(default_factory=dict)  # entries that say DELIVERED, by message id
 
@@ -72,6 +73,9 @@ class Authorship:
         if not outgoing and item.text("verified") != "good":
             return []
         keys = self.keys.get(agent_key(envelope.sender_id), set())
+        if not keys:
+            self.unknown += 1  # its handshake is not disclosed, and nobody named a key
+            return []
         digest = None
         for key in keys:
             try:
@@ -111,7 +115,11 @@ class Authorship:
         sent = self._waiting.get(content.message_id)
         if sent is None:
             return []
-        for key in self.keys.get(agent_key(envelope.sender_id), set()):
+        keys = self.keys.get(agent_key(envelope.sender_id), set())
+        if not keys:
+            self._claimed.pop(content.message_id, None)
+            return []
+        for key in keys:
             for digest in sent:
                 try:
                     verify_receipt(key, digest, content.log_head or b"", content.signature or b"")

@@ -11,8 +11,8 @@ import contextlib
 import csv
 import io
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
@@ -68,6 +68,7 @@ class Source:
     exported_at: int  # ms
     sign: Callable[[int, bytes], bytes] | None = None  # signs (place, hash) of the log's end; 64 bytes
     filter_text: str = ""
+    keys: Mapping[str, Iterable[bytes]] = field(default_factory=dict)  # peers' pinned keys, by agentId
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,7 @@ def _jsonl(
         "agentnetLog": VERSION,
         "agentId": source.agent_id,
         "identityKey": b64encode(source.identity_key),
+        "keys": {peer: [b64encode(key) for key in keys] for peer, keys in source.keys.items()},
         "exportedAt": source.exported_at,
         "filter": source.filter_text,
         "redacted": redact,

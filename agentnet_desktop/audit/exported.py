@@ -29,6 +29,7 @@ class Header:
 
     agent_id: str
     identity_key: bytes
+    keys: Mapping[str, tuple[bytes, ...]]  # of peers, as the exporter says
     exported_at: int
     filter_text: str
     redacted: bool
@@ -61,7 +62,11 @@ def verify_file(
     """
     header = read_header(path)
     brought = sorted(anchors, key=lambda anchor: anchor.seq)
-    verifier = Verifier(header.agent_id, keys=keys, anchors=brought, identity_key=header.identity_key)
+    # Keys that the caller knows of an agent stand instead of those that the file claims.
+    known = {peer: found for peer, found in header.keys.items() if peer not in (keys or {})} | dict(
+        keys or {}
+    )
+    verifier = Verifier(header.agent_id, keys=known, anchors=brought, identity_key=header.identity_key)
     for theirs in (keys or {}).get(header.agent_id, ()):
         if theirs != header.identity_key:
             verifier.complain(
@@ -115,8 +120,14 @@ def read_header(path: Path) -> Header:
         if line["agentnetLog"] != 1:
             raise NotAnExport("The file was exported by a newer version of AgentNet Desktop.")
         key = b64decode(line["identityKey"], field="identityKey", length=32)
-        header = Header(line["agentId"], key, line["exportedAt"], line["filter"], bool(line["redacted"]))
-    except (KeyError, TypeError, WireError) as error:
+        keys = {
+            str(peer): tuple(b64decode(text, field="keys", length=32) for text in found)
+            for peer, found in line["keys"].items()
+        }
+        header = Header(
+            line["agentId"], key, keys, line["exportedAt"], line["filter"], bool(line["redacted"])
+        )
+    except (KeyError, TypeError, AttributeError, WireError) as error:
         raise NotAnExport(f"{path} is not an exported log (JSONL) of AgentNet Desktop.") from error
     return header
 

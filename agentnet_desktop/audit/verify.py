@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import msgspec
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.audit.authorship import Authorship
@@ -25,7 +24,7 @@ from agentnet_desktop.crypto.errors import CryptoError
 from agentnet_desktop.protocol.canonical import NotCanonical, jcs
 from agentnet_desktop.store import audit_log
 from agentnet_desktop.store.engine import Database
-from agentnet_desktop.store.log_records import Anchor, details_hash, plaintext_data
+from agentnet_desktop.store.log_records import Anchor, LogContent, details_hash
 
 MOST_PROBLEMS = 50
 CHUNK = 500
@@ -49,6 +48,7 @@ class Report:
     entries: int  # looked at, stubs included
     stubs: int  # of which only the hash is there
     undisclosed: int  # whole entries whose content is not there: redacted, or deleted by retention
+    unproven: int  # messages of agents of whom no key is known: who wrote them stays open
     signatures: int  # messages whose author is proved
     commitments: int  # contents proved to be what was signed
     receipts: int  # deliveries proved by the recipient's signature
@@ -67,8 +67,8 @@ class Report:
 
     @property
     def first_bad(self) -> Problem | None:
-        """The problem at the lowest place, or None."""
-        return min(self.problems, key=lambda problem: problem.seq, default=None)
+        """The problem at the lowest place, or None; one that follows from others only where there is no other."""
+        return min(self.problems, key=lambda p: (p.kind == "RECEIPT_MISSING", p.seq), default=None)
 
 
 class Verifier:
@@ -149,6 +149,7 @@ class Verifier:
             entries=self._entries,
             stubs=self._stubs,
             undisclosed=self._undisclosed,
+            unproven=self._author.unknown,
             signatures=self._author.signatures,
             commitments=self._author.commitments,
             receipts=self._author.receipts,
@@ -236,11 +237,9 @@ class Verifier:
             self._complain(
                 item.seq, "CONTENT_MISSING", f"Entry {item.seq} lacks bytes that it was made with."
             )
-        said = msgspec.json.decode(details)
-        content = said.get("content")
-        if content is None and item.plaintext is not None:
-            content = plaintext_data(item.plaintext)
-        if item.summary != said.get("summary") or item.content != content:
+        said = LogContent(item.seq, item.wire, item.plaintext, details, salt).parsed
+        content = said.content
+        if item.summary != said.summary or item.content != content:
             self._complain(
                 item.seq,
                 "CHANGED",

@@ -28,7 +28,12 @@ from agentnet_desktop.store.errors import (
 
 KEY_BYTES = 32
 BUSY_SECONDS = 5.0
-_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "cache_size = -16000", "temp_store = MEMORY")
+_PRAGMAS = (
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "cache_size = -16000",
+    "temp_store = MEMORY",
+)
 _READ_PRAGMAS = ("query_only = ON", "cache_size = -32000", "temp_store = MEMORY")
 
 # SQLite's messages, which the driver passes on without their codes.
@@ -36,6 +41,7 @@ _FAULTS: tuple[tuple[str, type[StoreError]], ...] = (
     ("file is not a database", WrongKey),
     ("file is encrypted", WrongKey),
     ("malformed", Corrupt),
+    ("vtable constructor failed", Corrupt),
     ("disk is full", DiskFull),
     ("readonly", ReadOnly),
     ("unable to open", ReadOnly),
@@ -45,7 +51,9 @@ _FAULTS: tuple[tuple[str, type[StoreError]], ...] = (
 )
 
 
-def connect(path: Path, key: bytes, *, mode: str = "rw", immutable: bool = False) -> Engine:
+def connect(
+    path: Path, key: bytes, *, mode: str = "rw", immutable: bool = False, fresh: bool = False
+) -> Engine:
     """Returns an engine with at most one connection, which is made at first use and may change threads.
 
     Args:
@@ -53,6 +61,8 @@ def connect(path: Path, key: bytes, *, mode: str = "rw", immutable: bool = False
         key: 32 bytes, used raw.
         mode: SQLite's open mode: "rwc" makes the file, "rw" writes an existing one, "ro" reads.
         immutable: reads a file on a medium that cannot change, where SQLite can make no side files.
+        fresh: the file is empty. Only then can it be told to give pages back to the disk later; told again,
+            SQLite would write to a file that may be damaged.
 
     Raises:
         ValueError: the key is not 32 bytes long.
@@ -71,6 +81,8 @@ def connect(path: Path, key: bytes, *, mode: str = "rw", immutable: bool = False
         return raw
 
     def configure(raw: sqlcipher3.Connection, _record: object) -> None:
+        if fresh:
+            raw.execute("PRAGMA auto_vacuum = INCREMENTAL")
         for pragma in _READ_PRAGMAS if mode == "ro" else _PRAGMAS:
             raw.execute(f"PRAGMA {pragma}")
 

@@ -80,7 +80,10 @@ class LogContent:
     @property
     def parsed(self) -> Details:
         """The details, with the content taken from the plaintext where that holds it."""
-        details = msgspec.json.decode(self.details)
+        try:
+            details = msgspec.json.decode(self.details, type=dict[str, Any])
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return Details("", None, {})  # somebody changed them: verifying the log will say so
         content = details.get("content")
         if content is None and self.plaintext is not None:
             content = plaintext_data(self.plaintext)

@@ -61,7 +61,8 @@ def open_file(path: Path, key: bytes, *, now_ms: Callable[[], int], read_only: b
         raise DatabaseMissing(path)
     if fresh:
         _make_private(path)
-    engine = connect(path, key, mode="ro" if read_only else "rw", immutable=read_only and is_immutable(path))
+    immutable = read_only and is_immutable(path)
+    engine = connect(path, key, mode="ro" if read_only else "rw", immutable=immutable, fresh=fresh)
     try:
         with told(path):
             if not read_only:
