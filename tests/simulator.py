@@ -153,6 +153,7 @@ class SimRelay:
         self.wire: list[bytes] = []
         self.faults: list[Fault] = []
         self.held: list[Envelope] = []
+        self.swallowed: set[str] = set()
         self.pending = 0
         self._serial = 0
 
@@ -238,6 +239,8 @@ class SimRelay:
             raw = encode(envelope, self.form)
             self.seen.append(envelope)
             self.wire.append(raw)
+            if agent_key(client.agent_id) in self.swallowed:
+                continue
             if envelope.recipient_id == SYSTEM:
                 self._soon(self._control, client, envelope)
             else:
@@ -248,6 +251,10 @@ class SimRelay:
         held, self.held = self.held, []
         for envelope in reversed(held) if reverse else held:
             self._hand_over(envelope)
+
+    def swallow(self, agent_id: str) -> None:
+        """Takes everything that an agent sends from now on, and does nothing with it."""
+        self.swallowed.add(agent_key(agent_id))
 
     def inject(self, envelope: Envelope) -> None:
         """Delivers an envelope as if the named sender had sent it."""

@@ -177,9 +177,7 @@ class Delivery:
         sealed, seq = self._sealing.seal(turn, row, stored)
         entry = self._journal_sealed(turn, row, sealed, stored, DeliveryState.IN_FLIGHT)
         at = turn.now + retry_delay_ms(1)
-        row = replace(
-            row, state=DeliveryState.IN_FLIGHT, attempts=1, next_attempt_at=at, log_seq=entry.seq
-        )
+        row = replace(row, state=DeliveryState.IN_FLIGHT, attempts=1, next_attempt_at=at, log_seq=entry.seq)
         outbox.add(turn.session, row)
         self._sealing.keep(turn, row, stored, sealed, seq)
         turn.wake("outbox", at)

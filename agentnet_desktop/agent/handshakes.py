@@ -57,11 +57,15 @@ class Handshakes:
     # --------------------------------------------------------------------------------------- starting
 
     def ensure(self, turn: Turn, contact: Contact, conversation_id: str) -> None:
-        """Starts a handshake in a conversation, unless one of ours is pending there."""
-        pending = sessions.in_conversation(
-            turn.session, contact.agent_id, conversation_id, (SessionState.PENDING,)
+        """Starts a handshake in a conversation, unless one is under way there."""
+        under_way = sessions.in_conversation(
+            turn.session,
+            contact.agent_id,
+            conversation_id,
+            (SessionState.PENDING, SessionState.UNCONFIRMED),
         )
-        if not any(stored.role == INITIATOR for stored in pending):
+        # An answer of ours whose confirmation is due counts; one that was repeated in vain does not.
+        if not any(stored.role == INITIATOR or stored.next_attempt_at for stored in under_way):
             self.begin(turn, contact, conversation_id)
 
     def begin(self, turn: Turn, contact: Contact, conversation_id: str) -> None:
@@ -178,7 +182,8 @@ class Handshakes:
                 state="IGNORED",
                 note="Both started at once; ours goes on",
             )
-            if own.attempts == 0:
+            # Ours was not on its way just now: the peer has not got it, or has dropped it.
+            if own.attempts == 0 or turn.now - self._last_begun(own) >= FRESH_MS:
                 self._repeat(turn, own, turn.now + self._ground.timing.handshake_repeat)
             return
         if own is not None:
@@ -432,6 +437,12 @@ class Handshakes:
         known = sessions.conversation(turn.session, peer, conversation_id)
         if known is not None and known.ended_at is None:
             sessions.save_conversation(turn.session, replace(known, ended_at=turn.now))
+
+    def _last_begun(self, stored: StoredSession) -> int:
+        """Returns when a pending handshake of ours was last sent."""
+        if stored.next_attempt_at is None:
+            return stored.created_at
+        return stored.next_attempt_at - self._ground.timing.handshake_repeat
 
     @staticmethod
     def _last_sent(stored: StoredSession) -> int:

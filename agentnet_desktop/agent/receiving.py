@@ -482,4 +482,3 @@ class Receiving:
 
 def _window(stored: StoredSession) -> ReceiveWindow:
     return ReceiveWindow.from_bytes(stored.window) if stored.window else ReceiveWindow()
-

@@ -163,9 +163,7 @@ async def test_two_counter_proposals_that_cross_end_with_the_original_proposers(
     assert (await alice.agent.proposal(ours.ref)).state == "ACCEPTED"
 
 
-async def test_an_unanswered_proposal_expires_on_both_sides(
-    world: World, friends: tuple[Peer, Peer]
-) -> None:
+async def test_an_unanswered_proposal_expires_on_both_sides(world: World, friends: tuple[Peer, Peer]) -> None:
     alice, bob = friends
     (sent,) = await alice.agent.propose(["bob"], draft(expires_at=world.clock.now + HOUR_MS))
     await world.settle()

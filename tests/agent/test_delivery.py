@@ -1,0 +1,301 @@
+"""Delivery as transcripts: offline peers, retries, expiry, errors of the relay, what a person does by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentnet_desktop.agent.errors import NotAllowed, NotFound
+from agentnet_desktop.agent.events import OutboxChanged
+from agentnet_desktop.agent.timing import DAY_MS, HOUR_MS, MINUTE_MS, Timing
+from relay.wire import control
+from relay.wire.envelope import Envelope, MessageType
+from relay.wire.errors import ErrorCode
+from tests.agent.conftest import WEEK, Peer, World, draft
+from tests.simulator import Verdict, only, tampered
+
+
+def sealed(world: World, sender: str) -> list[Envelope]:
+    """Returns the sealed messages that one agent sent."""
+    return world.relay.sent(sender, MessageType.ENCRYPTED)
+
+
+async def test_a_message_to_an_offline_peer_waits_and_goes_when_it_comes_online(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    world.relay.cut("bob")
+    await world.settle()
+    await alice.agent.propose(["bob"], draft())
+    await world.settle()
+    (waiting,) = await alice.agent.outbox()
+    assert (waiting.state, waiting.attempts) == ("QUEUED", 0)
+    assert waiting.reason == "Waits until the recipient is online."
+    assert sealed(world, "alice") == []
+    world.relay.restore("bob")
+    await world.settle()
+    assert len(bob.arrivals()) == 1
+
+
+async def test_not_found_spends_no_attempt_and_is_probed_every_five_minutes(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, _ = friends
+    world.relay.cut("bob")
+    await world.settle()
+    alice.agent._presence.note("bob", None)
+    await alice.agent.propose(["bob"], draft())
+    await world.settle()
+    (waiting,) = await alice.agent.outbox()
+    assert (waiting.state, waiting.attempts) == ("QUEUED", 0)
+    assert len(sealed(world, "alice")) == 1
+    await world.advance(3 * 5 * MINUTE_MS)
+    (waiting,) = await alice.agent.outbox()
+    assert (waiting.state, waiting.attempts) == ("QUEUED", 0)
+    assert len(sealed(world, "alice")) == 4
+
+
+async def test_retries_come_after_five_seconds_doubling_up_to_five_minutes_twelve_times(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, _ = friends
+    world.relay.faults.append(only(Verdict.DROP, message_type="PROPOSAL", times=99))
+    begun = world.clock.now
+    (sent,) = await alice.agent.propose(["bob"], draft())
+    times = []
+    count = 0
+    while world.clock.now - begun < HOUR_MS:
+        await world.settle()
+        if len(sealed(world, "alice")) > count:
+            count = len(sealed(world, "alice"))
+            times.append((world.clock.now - begun) // 1000)
+        if not world.clock.ring(begun + HOUR_MS):
+            break
+    await world.settle()
+    assert times == [0, 5, 15, 35, 75, 155, 315, 615, 915, 1215, 1515, 1815]
+    (failed,) = await alice.agent.outbox()
+    assert (failed.state, failed.reason, failed.attempts) == (
+        "FAILED",
+        "No receipt came after twelve attempts.",
+        12,
+    )
+    view = await alice.agent.proposal(sent.ref)
+    assert (view.state, view.note) == ("EXPIRED", "Not delivered: ATTEMPTS_EXHAUSTED")
+
+
+async def test_every_attempt_stands_in_the_delivery_history(world: World, friends: tuple[Peer, Peer]) -> None:
+    alice, _ = friends
+    world.relay.faults.append(only(Verdict.DROP, message_type="PROPOSAL"))
+    await alice.agent.propose(["bob"], draft())
+    await world.advance(5_000)
+    row = next(row for row in await alice.log() if row.message_type == "PROPOSAL")
+    detail = await alice.agent.log.detail(row.seq)
+    assert detail is not None
+    assert [step.state for step in detail.delivery] == [
+        "IN_FLIGHT",
+        "ROUTED",
+        "IN_FLIGHT",
+        "ROUTED",
+        "DELIVERED",
+    ]
+
+
+async def test_a_message_expires_after_seven_days(world: World, friends: tuple[Peer, Peer]) -> None:
+    alice, _ = friends
+    world.relay.cut("bob")
+    await world.settle()
+    request = await alice.agent.query("bob", "AVAILABILITY", WEEK)
+    world.clock.now += 7 * DAY_MS - HOUR_MS
+    await world.advance(HOUR_MS)
+    (expired,) = await alice.agent.outbox()
+    assert expired.state == "EXPIRED"
+    answer = await alice.agent.wait_query(request, 5)
+    assert answer is not None and answer.error is not None
+    assert answer.error["code"] == "TIMEOUT_ERROR"
+
+
+async def test_a_proposal_is_not_sent_after_its_own_time(world: World, friends: tuple[Peer, Peer]) -> None:
+    alice, bob = friends
+    world.relay.cut("bob")
+    await world.settle()
+    (sent,) = await alice.agent.propose(["bob"], draft(expires_at=world.clock.now + HOUR_MS))
+    await world.advance(2 * HOUR_MS)
+    world.relay.restore("bob")
+    await world.settle()
+    assert bob.arrivals() == []
+    assert (await alice.agent.proposal(sent.ref)).state == "EXPIRED"
+
+
+async def test_nothing_is_lost_while_the_relay_is_down(world: World, friends: tuple[Peer, Peer]) -> None:
+    alice, bob = friends
+    world.relay.go_down()
+    await world.settle()
+    for title in ("One", "Two", "Three"):
+        await alice.agent.propose(["bob"], draft(title))
+    await world.settle()
+    assert [view.state for view in await alice.agent.outbox()] == ["QUEUED"] * 3
+    world.relay.come_back()
+    await world.settle()
+    assert [(await bob.agent.proposal(ref)).title for ref in bob.arrivals()] == ["One", "Two", "Three"]
+
+
+async def test_a_connection_lost_in_flight_repeats_the_same_bytes_after_reconnecting(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    world.relay.faults.append(only(Verdict.DROP, message_type="PROPOSAL"))
+    await alice.agent.propose(["bob"], draft())
+    await world.settle()
+    world.relay.cut("alice")
+    await world.settle()
+    world.relay.restore("alice")
+    await world.settle()
+    first, second = sealed(world, "alice")
+    assert first == second
+    assert len(bob.arrivals()) == 1
+
+
+async def test_a_receipt_with_a_wrong_signature_is_refused_and_counts_nothing(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+
+    def spoil(envelope: Envelope) -> Verdict | Envelope:
+        if envelope.content.get("status") == "DELIVERED" and envelope.sender_id == "bob":
+            return tampered(envelope, logHead="A" * 43 + "=")
+        return Verdict.PASS
+
+    world.relay.faults.append(spoil)
+    await alice.agent.propose(["bob"], draft())
+    await world.settle()
+    assert alice.alarms() == ["BAD_RECEIPT"]
+    assert len(await alice.agent.outbox()) == 1
+
+
+async def test_a_receipt_from_somebody_else_counts_nothing(world: World, friends: tuple[Peer, Peer]) -> None:
+    alice, _ = friends
+    carol = await world.add("carol")
+    await world.befriend(alice, carol)
+    world.relay.faults.append(only(Verdict.HOLD, sender="bob", message_type="ACK"))
+    await alice.agent.propose(["bob"], draft())
+    await world.settle()
+    (receipt,) = world.relay.held
+    fields = {name: getattr(receipt, name) for name in receipt.__struct_fields__}
+    world.relay.inject(Envelope(**(fields | {"sender_id": "carol"})))
+    await world.settle()
+    assert len(await alice.agent.outbox()) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "sendings"),
+    [
+        (ErrorCode.SENDER_MISMATCH, "FAILED", 1),
+        (ErrorCode.INVALID_MESSAGE_FORMAT, "IN_FLIGHT", 2),
+        (ErrorCode.MESSAGE_ERROR, "IN_FLIGHT", 1),
+        (ErrorCode.RATE_LIMIT_EXCEEDED, "IN_FLIGHT", 1),
+    ],
+)
+async def test_an_error_of_the_relay_does_what_its_code_means(
+    world: World, friends: tuple[Peer, Peer], code: ErrorCode, state: str, sendings: int
+) -> None:
+    alice, _ = friends
+    world.relay.swallow("alice")
+    await alice.agent.query("bob", "AVAILABILITY", WEEK)
+    await world.settle()
+    (message,) = sealed(world, "alice")
+    error = control.error_envelope(
+        code,
+        "no",
+        recipient="alice",
+        message_id="err_1",
+        now_ms=world.clock.now,
+        details={"originalMessageId": message.message_id},
+    )
+    world.relay.inject(error)
+    await world.settle()
+    assert len(sealed(world, "alice")) == sendings
+    assert [view.state for view in await alice.agent.outbox()] == [state]
+
+
+async def test_an_error_about_nothing_of_ours_is_only_logged(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, _ = friends
+    for details in ({}, {"originalMessageId": "msg_unknown"}, {"originalMessageId": 5}):
+        world.relay.inject(
+            control.error_envelope(
+                ErrorCode.RECIPIENT_NOT_FOUND,
+                "no",
+                recipient="alice",
+                message_id="err_1",
+                now_ms=world.clock.now,
+                details=details,
+            )
+        )
+    await world.settle()
+    assert [row.message_type for row in (await alice.log())[-3:]] == ["ERROR"] * 3
+
+
+async def test_a_message_can_be_cancelled_and_sent_again_by_hand(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    world.relay.cut("bob")
+    await world.settle()
+    await alice.agent.query("bob", "AVAILABILITY", WEEK)
+    (waiting,) = await alice.agent.outbox()
+    await alice.agent.cancel_message(waiting.message_id)
+    (cancelled,) = await alice.agent.outbox()
+    assert (cancelled.state, cancelled.reason) == ("FAILED", "You cancelled it.")
+    with pytest.raises(NotAllowed):
+        await alice.agent.cancel_message(waiting.message_id)
+    world.relay.restore("bob")
+    await world.settle()
+    assert sealed(world, "alice") == []
+    await alice.agent.retry_message(waiting.message_id)
+    await world.settle()
+    assert await alice.agent.outbox() == []
+    with pytest.raises(NotAllowed):
+        await alice.agent.retry_message(waiting.message_id)
+    for command in (alice.agent.cancel_message, alice.agent.retry_message):
+        with pytest.raises(NotFound):
+            await command("msg_unknown")
+
+
+async def test_no_more_messages_are_in_flight_than_allowed_and_all_arrive_in_order(
+    world: World, alice: Peer, bob: Peer
+) -> None:
+    world.timing = Timing(in_flight=3)
+    await alice.stop()
+    await alice.start()
+    await world.befriend(alice, bob)
+    world.relay.faults.append(only(Verdict.HOLD, sender="bob", message_type="ACK", times=3))
+    for number in range(10):
+        await alice.agent.propose(["bob"], draft(f"{number}"))
+    await world.settle()
+    assert len(sealed(world, "alice")) == 3
+    world.relay.release()
+    await world.settle()
+    assert [(await bob.agent.proposal(ref)).title for ref in bob.arrivals()] == [f"{n}" for n in range(10)]
+    assert await alice.agent.outbox() == []
+
+
+async def test_content_that_is_too_long_fails_and_the_next_message_has_no_gap(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    await alice.agent.propose(["bob"], draft(description="x" * 50_000))
+    await alice.agent.propose(["bob"], draft("Short"))
+    await world.settle()
+    assert [(await bob.agent.proposal(ref)).title for ref in bob.arrivals()] == ["Short"]
+    assert [view.reason for view in await alice.agent.outbox()] == ["It is too long to be sent."]
+
+
+async def test_faces_hear_how_many_messages_wait(world: World, friends: tuple[Peer, Peer]) -> None:
+    alice, _ = friends
+    world.relay.cut("bob")
+    await world.settle()
+    await alice.agent.propose(["bob"], draft())
+    await world.settle()
+    counts = [event.queued for event in alice.events if isinstance(event, OutboxChanged)]
+    assert counts[-1] == 1
+    assert (await alice.agent.snapshot()).queued == 1
