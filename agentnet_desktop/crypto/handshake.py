@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from agentnet_desktop.protocol.canonical import jcs
 from relay.wire.codec import json_form
 from relay.wire.control import HandshakeContent, parse
@@ -238,6 +235,9 @@ def transcript_salt(initiation: Envelope, response: Envelope) -> bytes:
 
 def hkdf(secret: bytes, salt: bytes, info: bytes, length: int) -> bytes:
     """HKDF-SHA256 of RFC 5869; `length` bytes."""
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
     return HKDF(SHA256(), length, salt, info).derive(secret)
 
 

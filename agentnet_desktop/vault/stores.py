@@ -1,7 +1,8 @@
 """Where wrapped secrets lie: the operating system's keyring, or a vault file where there is none.
 
 Implements docs/protocol.md, "Keys at rest". A store keeps small byte strings under names; what they mean, and that
-they are encrypted, is the vault's business. All calls block: run them in a thread.
+they are encrypted, is the vault's business. All calls block: run them in a thread. The keyring library starts slowly, and
+so is imported where it is first needed.
 """
 
 from __future__ import annotations
@@ -12,15 +13,13 @@ import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
-
-from keyring import get_keyring
-from keyring.backend import KeyringBackend, get_all_keyring
-from keyring.errors import KeyringError, NoKeyringError
-from keyring.errors import KeyringLocked as BackendLocked
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from .errors import KeyringFailed, KeyringLocked, NoKeyring, SecretTooLong, VaultCorrupt
 from .files import write_private
+
+if TYPE_CHECKING:
+    from keyring.backend import KeyringBackend
 
 MAX_ENTRY_BYTES: Final = 1024  # what every keyring takes, Windows' included
 # The backends that encrypt what they keep. A plain-text, null or unknown one is never used.
@@ -190,6 +189,9 @@ def _trusted_backend() -> KeyringBackend:
     Raises:
         NoKeyring: there is none.
     """
+    from keyring import get_keyring
+    from keyring.backend import get_all_keyring
+
     configured = get_keyring()
     if type(configured).__module__ in _TRUSTED:
         return configured
@@ -209,15 +211,17 @@ def _backend_name(backend: KeyringBackend) -> str:
 
 def _asked(call: Callable[[], _T]) -> _T:
     """Call the keyring, and put what goes wrong into words."""
+    from keyring import errors as theirs
+
     try:
         return call()
-    except BackendLocked as error:
+    except theirs.KeyringLocked as error:
         raise KeyringLocked("The keyring is locked. Unlock it, then try again.") from error
-    except NoKeyringError as error:
+    except theirs.NoKeyringError as error:
         raise NoKeyring(
             "There is no keyring here any more. Start your desktop's keyring, then try again."
         ) from error
-    except KeyringError as error:
+    except theirs.KeyringError as error:
         raise KeyringFailed(
             "The keyring refused; see that it runs and is unlocked, then try again."
         ) from error

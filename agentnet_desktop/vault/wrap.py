@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from agentnet_desktop.protocol.canonical import jcs
 
 NONCE_BYTES: Final = 12
@@ -38,6 +35,8 @@ def wrap(key: bytes | bytearray, nonce: bytes, secret: bytes, associated: bytes)
     """
     if len(nonce) != NONCE_BYTES:
         raise ValueError("an AES-GCM nonce has 12 bytes")
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
     return nonce + AESGCM(bytes(key)).encrypt(nonce, secret, associated)
 
 
@@ -49,6 +48,9 @@ def unwrap(key: bytes | bytearray, wrapped: bytes, associated: bytes) -> bytes:
     """
     if len(wrapped) < NONCE_BYTES + TAG_BYTES:
         raise Unwrappable("too short")
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
     try:
         return AESGCM(bytes(key)).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], associated)
     except InvalidTag as error:

@@ -340,11 +340,20 @@ def test_a_receipt_binds_message_and_log() -> None:
         (identity(ALICE).public, SEALED.digest, head),
         (identity(BOB).public, bytes(32), head),
         (identity(BOB).public, SEALED.digest, bytes(32)),
-        (identity(BOB).public, SEALED.digest, bytes(31)),
-        (identity(BOB).public, bytes(33), bytes(31)),
     ):
         with pytest.raises(BadSignature):
             verify_receipt(key, digest, log_head, signature)
+
+
+def test_a_receipts_two_hashes_cannot_be_cut_elsewhere() -> None:
+    head = b"l" * 32
+    both = SEALED.digest + head
+    signature = sign_receipt(identity(BOB), SEALED.digest, head)
+    for digest, log_head in ((both[:31], both[31:]), (both[:33], both[33:]), (both, b""), (both[:32], b"")):
+        with pytest.raises(BadSignature, match="two hashes of 32 bytes"):
+            verify_receipt(identity(BOB).public, digest, log_head, signature)
+    with pytest.raises(BadSignature, match="two hashes of 32 bytes"):
+        verify_receipt(identity(BOB).public, both[:31], head, signature)
 
 
 # ------------------------------------------------------------------------------- the keys themselves

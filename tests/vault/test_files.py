@@ -37,3 +37,19 @@ def test_a_system_without_folder_handles_or_modes_is_served_too(
     monkeypatch.setattr("agentnet_desktop.vault.files._FOLDERS_OPEN", False)
     write_private(target, b"new")
     assert target.read_bytes() == b"new"
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "f"
+    target.write_bytes(b"old")
+
+    def no_power(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", no_power)
+    with pytest.raises(OSError, match="Input/output"):
+        write_private(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]

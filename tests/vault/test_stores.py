@@ -162,7 +162,7 @@ def test_of_several_keyrings_the_best_trusted_one_is_taken(
 
 
 def test_of_several_keyrings_none_trusted_is_none(backend: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agentnet_desktop.vault.stores.get_all_keyring", lambda: [made(PlaintextKeyring)])
+    monkeypatch.setattr("keyring.backend.get_all_keyring", lambda: [made(PlaintextKeyring)])
     keyring.set_keyring(made(chainer.ChainerBackend))
     with pytest.raises(NoKeyring):
         KeyringStore("agentnet-test")
