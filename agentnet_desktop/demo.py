@@ -209,7 +209,8 @@ class _Demo:
         if bob is None or not isinstance(event, ProposalChanged) or not event.arrived or self.session is None:
             return
         if event.view.direction is Direction.IN:
-            self.session.bridge.work(bob.agent.accept(event.view.ref), name="Bob accepts", owner=self.session)
+            ref = event.view.ref
+            self.session.bridge.work(lambda: bob.agent.accept(ref), name="Bob accepts", owner=self.session)
 
     async def _first_meeting(self, session: Session) -> None:
         """Alice asks when Bob is free, and proposes; Bob's agent accepts."""

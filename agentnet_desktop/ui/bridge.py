@@ -135,22 +135,25 @@ class Bridge(QObject):
         if agent is None:
             self._tell(self.tr("The agent is not running yet."), owner, failed)
             return None
-        return self.work(make(agent), name=name, owner=owner, done=done, failed=failed)
+        return self.work(lambda: make(agent), name=name, owner=owner, done=done, failed=failed)
 
     def work(
         self,
-        coroutine: Coroutine[Any, Any, T],
+        make: Callable[[], Coroutine[Any, Any, T]],
         *,
         name: str,
         owner: QObject,
         done: Callable[[T], object] | None = None,
         failed: Callable[[str], object] | None = None,
     ) -> asyncio.Task[None]:
-        """Run work that belongs to the window, such as a page of the log; arguments as in `command`."""
+        """Run work that belongs to the window, such as a page of the log; arguments as in `command`.
+
+        The coroutine is made when the task begins: one that is cancelled before leaves nothing unawaited.
+        """
 
         async def run() -> None:
             try:
-                result = await coroutine
+                result = await make()
             except AgentError as error:
                 self._tell(str(error), owner, failed)
                 return

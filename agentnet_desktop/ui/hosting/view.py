@@ -168,7 +168,7 @@ class RelayPage(Page):
 
     def _make_invite(self) -> None:
         self.invite_button.setEnabled(False)
-        self._bridge.work(self._invited(), name="make an invite link", owner=self)
+        self._bridge.work(self._invited, name="make an invite link", owner=self)
 
     async def _invited(self) -> None:
         try:

@@ -318,11 +318,11 @@ class LogModel(QAbstractTableModel):
         if self._catching_up or self._task is not None:
             self._dirty = True
             if not self._catching_up:
-                self._bridge.work(self._when_read(), name="follow the log", owner=self)
+                self._bridge.work(self._when_read, name="follow the log", owner=self)
                 self._catching_up = True
             return
         self._catching_up = True
-        self._bridge.work(self._catch_up(), name="follow the log", owner=self)
+        self._bridge.work(self._catch_up, name="follow the log", owner=self)
 
     async def _when_read(self) -> None:
         task = self._task

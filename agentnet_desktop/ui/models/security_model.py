@@ -32,6 +32,8 @@ class SecurityModel(ViewsModel[SecurityView]):
         bridge.security_raised.connect(self._raised)
 
     def _start(self, _snapshot: object) -> None:
+        if self._bridge.agent is None:
+            return
         self._bridge.command(
             lambda agent: agent.log.security(_KEPT), name="read security events", owner=self, done=self._read
         )

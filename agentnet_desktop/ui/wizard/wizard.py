@@ -189,7 +189,7 @@ class Wizard(QDialog):
         if self.place() is Place.CONTACT:
             self.accept()
         elif self.place() is Place.CALENDAR:
-            self._bridge.work(self._make(), name="make the profile", owner=self)
+            self._bridge.work(self._make, name="make the profile", owner=self)
         else:
             self._go(self.place() + 1)
 
