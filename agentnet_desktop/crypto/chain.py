@@ -1,6 +1,6 @@
 """The hash chain of the audit log.
 
-Implements docs/protocol.md, "Audit log": what an entry's hash covers, and what a signed head says. An entry's
+Implements docs/protocol.md section 13.1 (audit log): what an entry's hash covers, and what a signed head says. An entry's
 hash covers the hash before it and, through a hash of its own, its body; so an export may leave a body out
 and still be checked. What a body is, and where entries live, is the store's business.
 """

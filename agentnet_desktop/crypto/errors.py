@@ -1,6 +1,6 @@
 """What can go wrong in the cryptography, one class for each thing that a caller treats differently.
 
-Implements the refusals of docs/protocol.md, "End-to-end encryption". Every error has a stable `kind`,
+Implements the refusals of docs/protocol.md section 7 (end-to-end encryption). Every error has a stable `kind`,
 the word that a security event carries, and a `reason` in plain words. Neither ever holds a secret or
 bytes that a peer chose. Decides nothing: what follows from an error is the agent's business.
 """

@@ -1,6 +1,6 @@
 """The handshake: two signed HANDSHAKE envelopes that give both agents the same session keys.
 
-Implements docs/protocol.md, "Handshake", "Confirmation", "Session keys" and the contact proof. Pure: ids, time and
+Implements docs/protocol.md sections 7.3 to 7.5 (handshake, confirmation, session keys) and 10.4 (contact proof). Pure: ids, time and
 randomness are passed in. Builds, checks and derives; who is trusted, what is pending, and which of two
 crossing handshakes is answered is the agent's business.
 """
@@ -102,8 +102,8 @@ def check_initiation(envelope: Envelope, *, own_id: str) -> Offer:
     """Check a HANDSHAKE that asks for a session.
 
     1. It is a HANDSHAKE, and its content has its fields.
-    2. The signature holds under the identity key that it carries, which is canonical and not of small order.
-    3. The X25519 key is not of low order.
+    2. Both keys have 32 bytes, canonical form and no small order.
+    3. The signature holds under the identity key that it carries.
     4. agentId is senderId, which is not this agent; recipientId is this agent.
     5. It is an initiator's: requiresResponse, a list of suites, no peerHash.
     6. The list has a suite that this agent knows.
@@ -112,7 +112,8 @@ def check_initiation(envelope: Envelope, *, own_id: str) -> Offer:
 
     Raises:
         WireError: step 1.
-        BadKey, BadSignature: step 2 or 3.
+        BadKey: step 2.
+        BadSignature: step 3.
         HandshakeRefused: step 1 (another type), 4, 5 or 6.
     """
     content = _checked_content(envelope)  # (1) (2) (3)
@@ -333,8 +334,8 @@ def _checked_content(envelope: Envelope) -> HandshakeContent:
     if envelope.message_type is not MessageType.HANDSHAKE:  # (1)
         raise HandshakeRefused(Refusal.WRONG_TYPE, "the message is not a handshake")
     content = parse(HandshakeContent, envelope.content)
-    verify(content.identity_key, _signed_bytes(envelope), content.signature)  # (2)
-    check_ephemeral(content.public_key)  # (3)
+    check_ephemeral(content.public_key)  # (2)
+    verify(content.identity_key, _signed_bytes(envelope), content.signature)  # (2) (3)
     return content
 
 

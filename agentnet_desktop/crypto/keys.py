@@ -1,6 +1,6 @@
 """Identity keys (Ed25519) and ephemeral keys (X25519), and what makes a stranger's key acceptable.
 
-Implements docs/protocol.md, "Keys" (RFC 8032, RFC 7748). The primitives are libsodium's, through PyNaCl.
+Implements docs/protocol.md section 7.1 (keys; RFC 8032, RFC 7748). The primitives are libsodium's, through PyNaCl.
 Does not store keys, and makes none from its own randomness: seeds are passed in.
 """
 

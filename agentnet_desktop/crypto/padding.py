@@ -1,6 +1,6 @@
 """Padding, so that a sealed message's length tells little about what it says.
 
-Implements docs/protocol.md, "Padding" (ISO/IEC 7816-4). Runs inside the encryption: what is taken off was authenticated.
+Implements docs/protocol.md section 7.6 (padding; ISO/IEC 7816-4). Runs inside the encryption: what is taken off was authenticated.
 """
 
 from __future__ import annotations

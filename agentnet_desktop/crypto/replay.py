@@ -1,6 +1,6 @@
 """What has been received in one session and direction: order, gaps, duplicates, and what came late.
 
-Implements docs/protocol.md, "Duplicates, order, poison". One `ReceiveWindow` a session; it is stored with
+Implements docs/protocol.md section 7.9 (duplicates, order, poison). One `ReceiveWindow` a session; it is stored with
 the session, in the transaction that stores the message. Does not keep messages (a reorder buffer does,
 by `seq`), nor time: the caller decides when a gap was waited for long enough.
 """

@@ -1,6 +1,6 @@
 """Safety numbers: 60 digits that two people compare to know that nobody sits between their agents.
 
-Implements docs/protocol.md, "Safety number". Does not draw the QR code; that holds the same 60 digits.
+Implements docs/protocol.md section 10.3 (safety number). Does not draw the QR code; that holds the same 60 digits.
 """
 
 from __future__ import annotations

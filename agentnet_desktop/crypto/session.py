@@ -1,6 +1,6 @@
 """Sessions: the keys of one handshake, and sealing and opening messages under them.
 
-Implements docs/protocol.md, "Messages" and "Delivery receipt". Pure: randomness is passed in, nothing is stored.
+Implements docs/protocol.md sections 7.6 (messages) and 7.8 (delivery receipt). Pure: randomness is passed in, nothing is stored.
 Does not choose sessions, assign or check `seq` against what came before (`replay`), or validate the
 content as its message type (`protocol.content`).
 """

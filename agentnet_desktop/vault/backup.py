@@ -1,6 +1,6 @@
 """The backup file: what a person needs to be the same agent on another machine.
 
-Implements docs/protocol.md, "Backup". A versioned JSON file, its payload sealed with AES-256-GCM under Argon2id of a
+Implements docs/protocol.md section 13.3 (backup). A versioned JSON file, its payload sealed with AES-256-GCM under Argon2id of a
 passphrase. What the payload holds (identity, contacts, enrolment, settings; never sessions or the log)
 is the caller's business; here it is opaque bytes.
 """

@@ -1,6 +1,6 @@
 """The entries of a vault, by generation: making, reading and deleting them.
 
-Implements docs/protocol.md, "Keys at rest". A generation is all secrets wrapped under one key; the names of its entries
+Implements docs/protocol.md section 13.2 (keys at rest). A generation is all secrets wrapped under one key; the names of its entries
 carry its suffix, so that a new one is written beside the old. Which one is in force, the record says; when
 to replace it, the vault decides.
 """

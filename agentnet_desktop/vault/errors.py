@@ -1,6 +1,6 @@
 """What can go wrong with keys at rest; each message is a sentence for a person that says what to do.
 
-Implements the refusals of docs/protocol.md, "Keys at rest". None of them holds a secret.
+Implements the refusals of docs/protocol.md section 13.2 (keys at rest). None of them holds a secret.
 """
 
 from __future__ import annotations

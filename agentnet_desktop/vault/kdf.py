@@ -1,6 +1,6 @@
 """Argon2id: the slow step between a passphrase and the key that wraps secrets.
 
-Implements docs/protocol.md, "Keys at rest" (RFC 9106, version 1.3). The parameters are calibrated on the machine and
+Implements docs/protocol.md section 13.2 (keys at rest; RFC 9106, version 1.3). The parameters are calibrated on the machine and
 stored beside what they protect. Does not ask for passphrases.
 """
 

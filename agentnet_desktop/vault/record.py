@@ -1,6 +1,6 @@
 """The one plain entry of a vault: which generation of secrets is in force, and how they were wrapped.
 
-Implements docs/protocol.md, "Keys at rest". It holds nothing secret. Replacing it is the single step that makes a new
+Implements docs/protocol.md section 13.2 (keys at rest). It holds nothing secret. Replacing it is the single step that makes a new
 passphrase valid, which is why a crash can only leave the old state or the new one.
 """
 

@@ -1,6 +1,6 @@
 """Where wrapped secrets lie: the operating system's keyring, or a vault file where there is none.
 
-Implements docs/protocol.md, "Keys at rest". A store keeps small byte strings under names; what they mean, and that
+Implements docs/protocol.md section 13.2 (keys at rest). A store keeps small byte strings under names; what they mean, and that
 they are encrypted, is the vault's business. All calls block: run them in a thread. The keyring library starts slowly, and
 so is imported where it is first needed.
 """

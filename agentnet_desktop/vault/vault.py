@@ -1,6 +1,6 @@
 """The vault: an agent's identity key, database key and tokens, wrapped and kept in a secret store.
 
-Implements docs/protocol.md, "Keys at rest". Each secret is its own entry, wrapped with AES-256-GCM under a key from the
+Implements docs/protocol.md section 13.2 (keys at rest). Each secret is its own entry, wrapped with AES-256-GCM under a key from the
 person's passphrase, or under a random key in the keyring when there is none. It never makes a new identity
 where one is missing, and never writes a secret in the clear. All calls block: run them in a thread.
 """

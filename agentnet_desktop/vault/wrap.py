@@ -1,6 +1,6 @@
 """Wrapping one secret with AES-256-GCM.
 
-Implements docs/protocol.md, "Keys at rest" (NIST SP 800-38D). Pure: the nonce is passed in. The additional data bind
+Implements docs/protocol.md section 13.2 (keys at rest; NIST SP 800-38D). Pure: the nonce is passed in. The additional data bind
 a secret to its purpose, its agent and the key derivation's parameters, so that entries cannot be swapped.
 """
 

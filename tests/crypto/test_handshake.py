@@ -202,6 +202,13 @@ def test_a_missing_field_is_named(field: str) -> None:
         check_initiation(Envelope(**{**parts, "content": content}), own_id=BOB)
 
 
+def test_a_key_is_judged_before_the_signature() -> None:
+    for field in ("identityKey", "publicKey"):
+        forged = altered(ASKED, CAROL, content={field: b64encode((1).to_bytes(32, "little"))})
+        with pytest.raises(BadKey):
+            check_initiation(forged, own_id=BOB)
+
+
 def test_keys_of_low_order_are_refused_though_well_signed() -> None:
     one = (1).to_bytes(32, "little")
     for field in ("identityKey", "publicKey"):
