@@ -28,7 +28,11 @@ class Alarm(Protocol):
 
 
 class LoopAlarm:
-    """An alarm on the running asyncio loop."""
+    """An alarm on the running asyncio loop.
+
+    It may go off early: after a minute at the latest, so that a wall clock that was set, or a machine that
+    slept, is noticed. The queue looks at its clock and arms it again.
+    """
 
     def __init__(self) -> None:
         """Makes an alarm that is not armed."""
@@ -37,7 +41,7 @@ class LoopAlarm:
     def arm(self, delay_ms: int, callback: Callable[[], None]) -> None:
         """Calls `callback` on the running loop after `delay_ms`."""
         self.disarm()
-        self._handle = asyncio.get_running_loop().call_later(delay_ms / 1000, callback)
+        self._handle = asyncio.get_running_loop().call_later(min(delay_ms, MAX_WAIT_MS) / 1000, callback)
 
     def disarm(self) -> None:
         """Forgets the wake-up, if one is armed."""
@@ -130,7 +134,7 @@ class DeadlineQueue:
         if at is None:
             self._alarm.disarm()
             return
-        self._alarm.arm(min(max(at - self._clock(), 0), MAX_WAIT_MS), self.run_due)
+        self._alarm.arm(max(at - self._clock(), 0), self.run_due)
 
     def run_due(self) -> None:
         """Calls what is due by the clock, in order of time, and arms the alarm for the rest."""

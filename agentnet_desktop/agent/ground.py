@@ -125,7 +125,7 @@ class Ground:
         self._transmit: Callable[[Sequence[Envelope]], bool] = lambda _: False
         self._due: dict[str, Callable[[], None]] = {}
         self._busy = 0
-        self.failpoint: Callable[[str], None] = lambda _: None  # tests of crashes set it
+        self.failpoint: Callable[[str], Awaitable[None]] | None = None  # tests of crashes set it
 
     def connect(self, transmit: Callable[[Sequence[Envelope]], bool]) -> None:
         """Says how envelopes leave; the callable answers False when there is no connection."""
@@ -168,9 +168,11 @@ class Ground:
 
         self._busy += 1
         try:
-            self.failpoint("turn")
+            if self.failpoint is not None:
+                await self.failpoint("begin")
             result = await self.db.write(work)
-            self.failpoint("committed")
+            if self.failpoint is not None:
+                await self.failpoint("committed")
             self._follow(begun[0])
         finally:
             self._busy -= 1

@@ -8,6 +8,7 @@ availability of docs/protocol.md, *Queries*. It reads no calendar: a source of r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -18,6 +19,7 @@ class BadSetting(ValueError):
     """A setting about working hours is malformed; the text names the part."""
 
 
+_HH_MM = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 MONDAY_TO_FRIDAY = (0, 1, 2, 3, 4)
 
 
@@ -149,7 +151,7 @@ def working_hours(setting: object, *, default_zone: str) -> WorkingHours:
 
 
 def _clock(value: object, name: str) -> time:
-    try:
-        return time.fromisoformat(str(value))
-    except ValueError:
-        raise BadSetting(f"workingHours.{name}: not HH:MM") from None
+    match = _HH_MM.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise BadSetting(f"workingHours.{name}: not HH:MM")
+    return time(int(match[1]), int(match[2]))

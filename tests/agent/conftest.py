@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -47,8 +47,9 @@ class Peer:
         self.agent: Agent
         self.db: Database
         self.running = False
+        self.dead = False  # the process was killed and is not cleaned up yet
 
-    async def start(self, failpoint: Callable[[str], None] | None = None) -> None:
+    async def start(self) -> None:
         """Opens the database and starts an agent on it."""
         clock = self.world.clock
         self.db = await asyncio.to_thread(Database.open, self.path, self.key, now_ms=clock)
@@ -66,9 +67,8 @@ class Peer:
             deadlines=DeadlineQueue(clock, clock.alarm()),
         )
         self.agent.subscribe(self.events.append)
-        if failpoint is not None:
-            self.agent._ground.failpoint = failpoint
         self.running = True
+        self.dead = False
         await self.agent.start()
 
     async def stop(self) -> None:
@@ -128,14 +128,15 @@ class World:
     async def settle(self) -> None:
         """Waits until nobody has anything to do at the present time."""
         while True:
-            await asyncio.gather(*(p.agent.quiet() for p in self.peers if p.running))
+            while not all(p.dead or p.agent.is_quiet for p in self.peers if p.running):
+                await asyncio.sleep(0)
             if self.clock.due():
                 self.clock.ring(self.clock.now)
                 continue
             if self.relay.pending:
                 await asyncio.sleep(0)
                 continue
-            if all(p.agent.is_quiet for p in self.peers if p.running):
+            if all(p.dead or p.agent.is_quiet for p in self.peers if p.running):
                 return
 
     async def advance(self, milliseconds: int) -> None:
