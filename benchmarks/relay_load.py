@@ -30,8 +30,9 @@ def frame(payload: bytes, *, text: bool) -> bytes:
 class Agent(asyncio.Protocol):
     """One connection: counts the frames that come, and answers each with `on_frame`."""
 
-    def __init__(self, request: bytes) -> None:
+    def __init__(self, request: bytes, greeting: bytes = b"") -> None:
         self.request = request
+        self.greeting = greeting  # Socket.IO's: sent after its first frame, answered by its second
         self.transport: Any = None
         self.frames = 0
         self.upgraded = asyncio.get_running_loop().create_future()
@@ -64,7 +65,8 @@ class Agent(asyncio.Protocol):
                 return
             self._http = False
             at = end + 4
-            self.upgraded.set_result(None)
+            if not self.greeting:
+                self.upgraded.set_result(None)
         count, size = 0, len(data)
         while at + 2 <= size:
             length = data[at + 1]
@@ -80,8 +82,16 @@ class Agent(asyncio.Protocol):
             count += 1
         self._buffer = data[at:] if at < size else b""
         self.frames += count
+        if self.greeting and self.frames:
+            self._greet()
         if self.sends is not None and count:
             self.transport.write(self.sends * count)
+
+    def _greet(self) -> None:
+        if self.frames == 1 and not self.upgraded.done():
+            self.transport.write(self.greeting)
+        elif not self.upgraded.done():
+            self.upgraded.set_result(None)
 
 
 async def run(work: dict[str, Any]) -> dict[str, Any]:
@@ -97,6 +107,9 @@ async def run(work: dict[str, Any]) -> dict[str, Any]:
     for pair in work["pairs"]:
         agents = [await connect(loop, work, headers) for headers in (pair["receiver"], pair["sender"])]
         senders.append((agents[1], frame(pair["envelope"].encode("latin-1"), text=text)))
+    if not work["seconds"]:
+        await asyncio.sleep(1)
+        return {"kib": resident_kib(work["pid"])}
     await asyncio.sleep(0.2)
     pid = work["pid"]
     for agent, message in senders:
@@ -116,11 +129,17 @@ async def run(work: dict[str, Any]) -> dict[str, Any]:
 
 async def connect(loop: asyncio.AbstractEventLoop, work: dict[str, Any], headers: dict[str, str]) -> Agent:
     """Open one connection and wait for its upgrade."""
-    lines = [f"GET {PATH} HTTP/1.1", f"Host: {work['host']}", "Upgrade: websocket", "Connection: Upgrade"]
+    lines = [
+        f"GET {work.get('path', PATH)} HTTP/1.1",
+        f"Host: {work['host']}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+    ]
     lines += [f"Sec-WebSocket-Key: {KEY}", "Sec-WebSocket-Version: 13"]
     lines += [f"Sec-WebSocket-Protocol: {work['subprotocol']}", *(f"{k}: {v}" for k, v in headers.items())]
     request = "\r\n".join([*lines, "", ""]).encode()
-    _, agent = await loop.create_connection(lambda: Agent(request), work["host"], work["port"])
+    greeting = frame(b"40", text=True) if "path" in work else b""
+    _, agent = await loop.create_connection(lambda: Agent(request, greeting), work["host"], work["port"])
     await agent.upgraded
     return agent
 
@@ -129,6 +148,14 @@ def cpu_seconds(pid: int) -> float:
     """The processor time that a process has used, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_kib(pid: int) -> int:
+    """The memory that a process has resident, in KiB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    raise ValueError("no VmRSS")
 
 
 if __name__ == "__main__":

@@ -406,7 +406,9 @@ class Connection:
     def control_frame(self, now: int) -> list[Command]:
         """A ping, a pong, or a fragment that ends no message came: it costs a message and shows life."""
         commands: list[Command] = []
-        if self._state is State.OPEN and not self._over_limit(None, 0, now, commands):
+        if self._state is State.CLOSED or self._over_limit(None, 0, now, commands):
+            return commands
+        if self._state is State.OPEN:
             self._deadline = now + self.relay.settings.idle_timeout
         return commands
 

@@ -81,8 +81,11 @@ class WebSocket(asyncio.Protocol):
         "__weakref__",
         "_cut_at",
         "_fragments",
+        "_head",
         "_host",
+        "_is_open",
         "_opcode",
+        "_own_opcode",
         "_pending",
         "_protocol",
         "_response",
@@ -103,7 +106,9 @@ class WebSocket(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._pending: list[bytes] = []
         self._fragments: list[bytes] | None = None
-        self._opcode = Opcode.TEXT
+        self._opcode = self._own_opcode = Opcode.TEXT
+        self._head = 0x81
+        self._is_open = False
         self._response: Response | None = None
         self._cut_at = 0
         self.address = ""
@@ -137,6 +142,7 @@ class WebSocket(asyncio.Protocol):
             data = self._take_plain_frames(data)
         if data and not protocol.reader.eof:
             protocol.receive_data(data)
+            self._is_open = protocol.state is WebSocketState.OPEN
             for event in protocol.events_received():
                 if type(event) is Frame:
                     self._frame(event)
@@ -158,9 +164,9 @@ class WebSocket(asyncio.Protocol):
         Returns:
             The rest.
         """
-        protocol = self._protocol
-        at, size, limit = 0, len(data), protocol.max_message_size or 0
-        while size - at >= _SMALLEST_FRAME and data[at] in _PLAIN and protocol.state is WebSocketState.OPEN:
+        at, size, limit = 0, len(data), self._protocol.max_message_size or 0
+        now = self._host.now()
+        while size - at >= _SMALLEST_FRAME and data[at] in _PLAIN and self._is_open:
             length = data[at + 1] - 0x80  # negative when not masked, which is websockets' to refuse
             start = at + 2
             if length == 126:
@@ -170,19 +176,14 @@ class WebSocket(asyncio.Protocol):
             if length < 0 or length == 127 or end > size or length > limit:
                 break
             opcode, at = _PLAIN[data[at]], end
-            self._message(apply_mask(data[start + 4 : end], data[start : start + 4]), opcode)
+            self._message(apply_mask(data[start + 4 : end], data[start : start + 4]), opcode, now)
         return data[at:]
 
     @property
     def _is_plain(self) -> bool:
         """Whether a frame may be taken without `websockets`: open, not amid fragments, uncompressed."""
         protocol = self._protocol
-        return (
-            protocol.state is WebSocketState.OPEN
-            and self._fragments is None
-            and self._response is None
-            and not protocol.extensions
-        )
+        return self._is_open and self._fragments is None and not protocol.extensions
 
     def eof_received(self) -> bool:
         """The client has ended its side; the transport closes by itself."""
@@ -194,6 +195,7 @@ class WebSocket(asyncio.Protocol):
         del exc
         host = self._host
         self._transport = None
+        self._is_open = False
         self._pending.clear()
         host.forget(self)
         was_open = self.connection.state is State.OPEN
@@ -248,28 +250,28 @@ class WebSocket(asyncio.Protocol):
         data = cast(bytes, frame.data)
         if opcode is Opcode.BINARY or opcode is Opcode.TEXT:
             if frame.fin:
-                self._message(data, opcode)
+                self._message(data, opcode, self._host.now())
                 return
             self._fragments, self._opcode = [data], opcode
         elif opcode is Opcode.CONT and self._fragments is not None:
             self._fragments.append(data)
             if frame.fin:
                 whole, self._fragments = b"".join(self._fragments), None
-                self._message(whole, self._opcode)
+                self._message(whole, self._opcode, self._host.now())
                 return
         if opcode is not Opcode.CLOSE:
             self._run(self.connection.control_frame(self._host.now()))
 
-    def _message(self, data: bytes, opcode: Opcode) -> None:
+    def _message(self, data: bytes, opcode: Opcode, now: int) -> None:
         connection = self.connection
-        now = self._host.now()
-        if (opcode is Opcode.TEXT) is not (connection.format is Format.JSON):
+        if opcode is not self._own_opcode:
             self._run(connection.wrong_frame_type(now))
             return
         if opcode is Opcode.TEXT and not data.isascii():
             try:
                 data.decode()
             except UnicodeDecodeError:
+                self._is_open = False
                 self._protocol.fail(1007, "not UTF-8")
                 self._run(connection.lost(now))
                 return
@@ -299,10 +301,8 @@ class WebSocket(asyncio.Protocol):
 
     def _run(self, commands: Sequence[Command]) -> None:
         for command in commands:
-            kind = type(command)
-            if kind is Send:
-                sending = cast(Send, command)
-                sending.to.link.send(sending.data)
+            if isinstance(command, Send):
+                command.to.link.send(command.data)
             else:
                 self._run_rare(command)
 
@@ -319,6 +319,9 @@ class WebSocket(asyncio.Protocol):
                 if response is not None:
                     self._protocol.send_response(response)
                     self._take_writes()
+                    self._is_open = True
+                    if self.connection.format is Format.MSGPACK:
+                        self._own_opcode, self._head = Opcode.BINARY, 0x82
             case Refuse(status=status, content=content):
                 self._response = None
                 self._host.relay.counters.refused_connections_total += status != 401
@@ -328,13 +331,12 @@ class WebSocket(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """Write one data frame at the end of this turn."""
-        if self._transport is None or self._protocol.state is not WebSocketState.OPEN:
+        if not self._is_open:
             return
-        size = len(data)
-        if self._protocol.extensions and size >= COMPRESS_FROM:
+        size, head = len(data), self._head
+        if size >= COMPRESS_FROM and self._protocol.extensions:
             self._send_through_protocol(data)
             return
-        head = 0x81 if self.connection.format is Format.JSON else 0x82
         pending = self._pending
         if not pending:
             self._host.dirty.append(self)
@@ -359,7 +361,8 @@ class WebSocket(asyncio.Protocol):
         if self._transport is None:
             return
         self._cut_at = self._host.now() + LINGER_MS
-        if self._protocol.state is WebSocketState.OPEN:
+        if self._is_open:
+            self._is_open = False
             self._protocol.send_close(code, reason)
             self._take_writes()
             self._host.note(self, "closed", code)
