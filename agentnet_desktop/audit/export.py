@@ -114,7 +114,7 @@ def export_log(
     try:
         with _private(partial_file) as out:
             chosen = _chosen(db, terms)
-            items = _reported(database_items(db), progress)
+            items = _reported(database_items(db, raw=True), progress)
             entries, stubs = writers[file_format](out, items, chosen, source, redact)
             out.flush()
             os.fsync(out.fileno())
@@ -223,7 +223,7 @@ def _har(
 def _har_message(item: Item, redact: bool) -> dict[str, Any]:
     line = line_of(item, redact=redact)
     binary = item.text("wireFormat") != "json"
-    data = line.pop("wire", "")
+    data: bytes | str = line.pop("wire", b"")
     if data and not binary:
         data = (item.wire or b"").decode("utf-8", "replace")
     for name in ("plaintext", "details", "salt"):

@@ -12,7 +12,7 @@ from typing import Any
 
 from agentnet_desktop.protocol.canonical import jcs
 from agentnet_desktop.store.log_records import LogContent, LogEntry, Step, hashed_body
-from relay.wire.envelope import b64decode, b64encode
+from relay.wire.envelope import b64decode
 from relay.wire.errors import WireError
 
 # The members of a line that the entry's hash covers; `state` in the hashed body is the line's `firstState`.
@@ -33,6 +33,9 @@ BODY_FIELDS = (
     "plaintextHash",
     "detailsHash",
 )
+
+
+_PROOFS = ("HANDSHAKE", "ACK")  # hold keys and receipts, and nothing that a person wrote
 
 
 class NotAnExport(ValueError):
@@ -64,8 +67,20 @@ class Item:
         return value if isinstance(value, str) else ""
 
 
-def item_of(entry: LogEntry, content: LogContent | None, steps: tuple[Step, ...] = ()) -> Item:
-    """Returns a stored entry with all that is stored of it; `content` None: retention deleted it."""
+def item_of(
+    entry: LogEntry, content: LogContent | None, steps: tuple[Step, ...] = (), *, raw: bool = False
+) -> Item:
+    """Returns a stored entry with all that is stored of it.
+
+    Args:
+        entry: the entry.
+        content: its bytes; None: retention deleted them.
+        steps: its delivery history.
+        raw: leaves the content as JSON text (`msgspec.Raw`), for those who only write it out.
+    """
+    shown: Any = None
+    if content is not None:
+        shown = content.raw_content if raw else content.parsed.content
     return Item(
         seq=entry.seq,
         previous_hash=entry.previous_hash,
@@ -73,7 +88,7 @@ def item_of(entry: LogEntry, content: LogContent | None, steps: tuple[Step, ...]
         body=hashed_body(entry),
         state=entry.state,
         summary=entry.summary,
-        content=None if content is None else content.parsed.content,
+        content=shown,
         wire=None if content is None else content.wire,
         plaintext=None if content is None else content.plaintext,
         details=None if content is None else content.details,
@@ -94,28 +109,28 @@ def stub_line(item: Item, body_hash: bytes) -> dict[str, Any]:
 
 
 def line_of(item: Item, *, redact: bool = False) -> dict[str, Any]:
-    """Returns an entry's line, whole, or with `redact` without summary, content and clear bytes.
+    """Returns an entry's line for msgspec's JSON encoder, whole, or with `redact` without summary, content and clear bytes.
 
     What an encrypted message looked like on the wire stays: it reveals nothing, and proves who signed it.
     """
-    body = dict(item.body or {})
-    first_state = body.pop("state", "")
-    line = body | {
-        "firstState": first_state,
-        "state": item.state,
-        "summary": item.summary,
-        "content": item.content,
-    }
-    line |= {"previousHash": item.previous_hash.hex(), "hash": item.entry_hash.hex()}
-    line["steps"] = [{"time": s.time, "state": s.state, "detail": s.detail} for s in item.steps]
-    disclosed = {"plaintext": item.plaintext, "details": item.details, "salt": item.salt}
-    keeps_wire = not redact or body.get("encrypted") or body.get("messageType") in ("HANDSHAKE", "ACK")
+    line = dict(item.body or {})
+    line["firstState"] = line.get("state", "")
+    line["state"] = item.state
+    line["summary"] = None if redact else item.summary
+    line["content"] = None if redact else item.content
+    line["previousHash"] = item.previous_hash.hex()
+    line["hash"] = item.entry_hash.hex()
+    line["steps"] = [
+        {"time": s.time, "state": s.state, "detail": "" if redact else s.detail} for s in item.steps
+    ]
+    # The encoder writes bytes as canonical b64 with padding, which is what `item_from` reads.
+    disclosed = {"plaintext": item.plaintext, "details": item.details, "salt": item.salt, "wire": item.wire}
     if redact:
-        line |= {"summary": None, "content": None, "redacted": True}
-        line["steps"] = [{"time": s.time, "state": s.state, "detail": ""} for s in item.steps]
-        disclosed = {}
-    disclosed["wire"] = item.wire if keeps_wire else None
-    return line | {name: b64encode(data) for name, data in disclosed.items() if data is not None}
+        line["redacted"] = True
+        keeps_wire = line.get("encrypted") or line.get("messageType") in _PROOFS
+        disclosed = {"wire": item.wire if keeps_wire else None}
+    line.update({name: data for name, data in disclosed.items() if data is not None})
+    return line
 
 
 def item_from(line: Mapping[str, Any]) -> Item:

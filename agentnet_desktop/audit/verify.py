@@ -281,8 +281,14 @@ def _holder(anchor: Anchor) -> str:
     )
 
 
-def database_items(db: Database, *, first: int = 1) -> Iterator[Item]:
-    """Returns a database's entries with all that is stored of them, in order, some hundred at a time."""
+def database_items(db: Database, *, first: int = 1, raw: bool = False) -> Iterator[Item]:
+    """Returns a database's entries with all that is stored of them, in order, some hundred at a time.
+
+    Args:
+        db: the open database.
+        first: the place to begin at.
+        raw: leaves contents as JSON text, which is cheaper.
+    """
 
     def chunk(session: Session, start: int) -> list[Item]:
         entries = audit_log.entries_from(session, start, CHUNK)
@@ -290,7 +296,7 @@ def database_items(db: Database, *, first: int = 1) -> Iterator[Item]:
             return []
         contents = audit_log.contents_of(session, entries[0].seq, entries[-1].seq)
         steps = audit_log.steps_of(session, entries[0].seq, entries[-1].seq)
-        return [item_of(e, contents.get(e.seq), tuple(steps.get(e.seq, ()))) for e in entries]
+        return [item_of(e, contents.get(e.seq), tuple(steps.get(e.seq, ())), raw=raw) for e in entries]
 
     while found := db.read_log_sync(partial(chunk, start=first)):
         yield from found

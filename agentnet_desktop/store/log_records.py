@@ -89,6 +89,25 @@ class LogContent:
             content = plaintext_data(self.plaintext)
         return Details(details.get("summary", ""), content, details.get("security", {}))
 
+    @property
+    def raw_content(self) -> msgspec.Raw | None:
+        """The content as the JSON text that is stored, not parsed; None where there is none."""
+        try:
+            kept = msgspec.json.decode(self.details, type=_Details).content
+            if not kept and self.plaintext is not None:
+                kept = msgspec.json.decode(self.plaintext, type=_Plaintext).data
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+        return kept or None
+
+
+class _Details(msgspec.Struct):
+    content: msgspec.Raw = msgspec.Raw()
+
+
+class _Plaintext(msgspec.Struct):
+    data: msgspec.Raw = msgspec.Raw()
+
 
 @dataclass(frozen=True, slots=True)
 class Details:
