@@ -43,6 +43,23 @@ def test_calibration_takes_about_half_a_second_and_never_less_than_64_mib(
     assert calibrate(clock=clock(one_pass)) == expected
 
 
+def test_calibration_times_one_pass_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[str] = []
+
+    def derive(kdf: Kdf, passphrase: str, salt: bytes) -> bytearray:
+        happened.append(f"derive with {kdf.memory_kib} KiB, {kdf.passes} pass")
+        return bytearray(32)
+
+    def reading() -> float:
+        happened.append("clock")
+        return 0.1 * len(happened)
+
+    monkeypatch.setattr(Kdf, "derive", derive)
+    calibrate(clock=reading)
+    one = "derive with 65536 KiB, 1 pass"
+    assert happened == [one, "clock", one, "clock"]
+
+
 def test_real_calibration_is_strong_enough() -> None:
     kdf = calibrate()
     assert kdf.memory_kib >= MIN_MEMORY_KIB
