@@ -7,8 +7,8 @@ reads the same bytes and names what is wrong, if anything is.
 Why one typed decode is strict enough, though msgspec lets a second key win and skips unknown ones:
 
 - JSON: every member of an object has one colon outside strings. When the bytes hold exactly as many colons as
-  the members found, no member was skipped or overwritten, and no string holds a colon. Then the only numbers
-  are the typed ones, and nothing is nested but `content` and `metadata`.
+  the members found, no member was skipped or overwritten, and no string holds a colon. Then there is nothing
+  but what is typed, and all of that is ASCII.
 - msgpack: encoding what was found gives the shortest form. When that is as long as the bytes, no member was
   skipped or overwritten.
 
@@ -18,7 +18,7 @@ This module reads ENCRYPTED, ACK and HEARTBEAT, without unknown fields.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -30,7 +30,6 @@ from relay.wire.envelope import (
     Envelope,
     MessageType,
     Priority,
-    b64encode,
     is_id,
     is_party,
 )
@@ -182,7 +181,7 @@ def read_json(raw: bytes, max_message_bytes: int) -> JsonEncrypted | JsonAck | A
         raw: The envelope's bytes.
         max_message_bytes: Most bytes it may have.
     """
-    if len(raw) > max_message_bytes or not raw.isascii():
+    if len(raw) > max_message_bytes:
         return None
     found: JsonEncrypted | JsonAck | AnyHeartbeat
     try:
@@ -240,7 +239,7 @@ def to_envelope(found: Found) -> Envelope:
         sender_id=found.sender_id,
         recipient_id=found.recipient_id,
         message_type=TYPES[type(found)],
-        content=_json_form(found.content),
+        content=msgspec.to_builtins(found.content),
         timestamp=found.timestamp,
         metadata={
             "priority": metadata.priority.value,
@@ -248,29 +247,6 @@ def to_envelope(found: Found) -> Envelope:
             "requiresResponse": metadata.requires_response,
         },
     )
-
-
-def _json_form(content: EncryptedText | EncryptedBytes | AckText | AckBytes | Heartbeat) -> dict[str, Any]:
-    if type(content) is EncryptedText:
-        return {
-            "encryptedData": content.encrypted_data,
-            "nonce": content.nonce,
-            "signature": content.signature,
-            "originalType": content.original_type,
-            "sessionId": content.session_id,
-            "commitment": content.commitment,
-        }
-    if type(content) is EncryptedBytes:
-        return {
-            "encryptedData": b64encode(content.encrypted_data),
-            "nonce": b64encode(content.nonce),
-            "signature": b64encode(content.signature),
-            "originalType": content.original_type,
-            "sessionId": content.session_id,
-            "commitment": b64encode(content.commitment),
-        }
-    form: dict[str, Any] = msgspec.to_builtins(content)
-    return form
 
 
 def _well_named(found: Found) -> bool:
@@ -304,7 +280,6 @@ def _canonical(content: EncryptedText) -> bool:
     return (
         ends
         and body.translate(None, _ALPHABET) == b"====="[:pad]
-        and content.nonce[-1] != "="
         and content.signature[-2:] == "=="
         and content.signature[-3] in _LAST_OF_ONE
         and content.commitment[-1] == "="

@@ -284,7 +284,7 @@ class MsgpackReader:
         raise WireError(where, "is a msgpack ext type")
 
     def _map(self, size: int, path: str, depth: int) -> dict[str, Any]:
-        self._enter(size * 2, path, depth)
+        self._enter(path, depth)
         found: dict[str, Any] = {}
         for _ in range(size):
             key = self._key(path)
@@ -303,14 +303,12 @@ class MsgpackReader:
         raise WireError(path or "frame", "has a key that is not a string")
 
     def _array(self, size: int, path: str, depth: int) -> list[Any]:
-        self._enter(size, path, depth)
+        self._enter(path, depth)
         return [self.value(f"{path}[{at}]", depth + 1) for at in range(size)]
 
-    def _enter(self, at_least: int, path: str, depth: int) -> None:
+    def _enter(self, path: str, depth: int) -> None:
         if depth > MAX_DEPTH:
             raise WireError(path or "frame", f"is nested over {MAX_DEPTH} deep")
-        if at_least > len(self._data) - self.at:
-            self._broken(path)
 
     def _text(self, size: int, path: str) -> str:
         try:

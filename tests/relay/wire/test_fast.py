@@ -145,6 +145,19 @@ def test_base64_that_is_not_canonical_is_left() -> None:
                 assert read_json(text_of(spoilt(f"content.{name}", spoil, kind)), LIMIT) is None
 
 
+@pytest.mark.parametrize("name", ["encryptedData", "nonce"])
+@pytest.mark.parametrize(("lender", "ending"), [("signature", "A="), ("commitment", "A")])
+def test_padding_that_stands_in_the_wrong_field_is_left(name: str, lender: str, ending: str) -> None:
+    whole = envelope()
+    for field in BYTES_FIELDS["ENCRYPTED"]:
+        bare = whole["content"][field].rstrip("=")
+        whole["content"][field] = "A" * len(bare) + "=" * (len(whole["content"][field]) - len(bare))
+    assert read_json(text_of(whole), LIMIT) is not None
+    whole["content"][name] = "A=" + whole["content"][name][2:]
+    whole["content"][lender] = whole["content"][lender][: -len(ending)] + ending
+    assert read_json(text_of(whole), LIMIT) is None
+
+
 def test_a_ciphertext_of_broken_groups_is_left() -> None:
     text = CONTENTS["ENCRYPTED"]["encryptedData"]
     for spoil in (
@@ -153,6 +166,8 @@ def test_a_ciphertext_of_broken_groups_is_left() -> None:
         "A" * 22 + "=",
         "A" * 24 + "=",
         "A" * 21 + "==",
+        "A" * 24 + "Q==",
+        "A" * 24 + "A=",
         "A" * 22 + "B=",
         "A" * 21 + "B==",
     ):
