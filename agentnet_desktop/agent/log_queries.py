@@ -6,17 +6,26 @@ It escapes nothing: text of peers is passed on as it came.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, tzinfo
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.agent.events import DeliveryStep, Direction, LogDetail, LogRow, SecurityView, Verified
+from agentnet_desktop.audit.export import Exported, ExportFormat, Source, export_log
 from agentnet_desktop.audit.filter import Filter, parse
-from agentnet_desktop.store import audit_log, log_search
-from agentnet_desktop.store.audit_log import LogEntry, Pin
+from agentnet_desktop.audit.verify import Report, verify_database
+from agentnet_desktop.store import audit_log, log_retention, log_search
+from agentnet_desktop.store.audit_log import Anchor, LogEntry, Pin
 from agentnet_desktop.store.engine import Database
+from agentnet_desktop.store.log_retention import DiskUse
+
+T = TypeVar("T")
 
 
 def view(entry: LogEntry, *, pinned: bool = False) -> LogRow:
@@ -155,9 +164,95 @@ class LogQueries:
         """Returns the pins among these entries, with colour and comment."""
         return await self._db.read(lambda session: audit_log.pins(session, seqs))
 
+    async def verify(
+        self,
+        *,
+        identity_key: bytes,
+        keys: Mapping[str, Iterable[bytes]] | None = None,
+        anchors: Sequence[Anchor] = (),
+        progress: Callable[[int], None] | None = None,
+    ) -> Report:
+        """Verifies the whole log. Takes a while on a large one; cancelling the call stops it.
+
+        Args:
+            identity_key: this agent's, 32 bytes.
+            keys: identity keys known otherwise, by agentId, such as the pinned ones.
+            anchors: statements that the database does not hold, such as the keyring's.
+            progress: is told the place of each entry, on another thread.
+        """
+        return await _on_a_thread(
+            lambda tick: verify_database(
+                self._db,
+                own_id=self._own_id,
+                identity_key=identity_key,
+                keys=keys,
+                anchors=anchors,
+                progress=tick,
+            ),
+            progress,
+        )
+
+    async def export(
+        self,
+        target: Path,
+        source: Source,
+        *,
+        file_format: ExportFormat = ExportFormat.JSONL,
+        redact: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> Exported:
+        """Writes the entries that fit `source.filter_text` to a file; cancelling the call leaves none behind.
+
+        Args:
+            target: the file.
+            source: whose log it is, and the filter as the person typed it.
+            file_format: JSONL can be verified and compared; HAR and CSV are for other tools.
+            redact: leaves out summaries, contents and clear bytes.
+            progress: is told a place from time to time, on another thread.
+
+        Raises:
+            FilterError: the filter cannot be read.
+            OSError: the file cannot be written.
+        """
+        terms = self.parse(source.filter_text).terms
+        return await _on_a_thread(
+            lambda tick: export_log(
+                self._db, target, source, file_format=file_format, terms=terms, redact=redact, progress=tick
+            ),
+            progress,
+        )
+
+    async def disk_use(self) -> DiskUse:
+        """Returns what the database takes on disk."""
+        return await self._db.read_log(log_retention.disk_use)
+
     def interrupt(self) -> None:
         """Cancels the search that runs at this moment; its caller gets `ReadCancelled`."""
         self._db.interrupt()
+
+
+class _Stopped(Exception):
+    """Ends work on a thread whose caller was cancelled."""
+
+
+async def _on_a_thread(
+    work: Callable[[Callable[[int], None]], T], progress: Callable[[int], None] | None
+) -> T:
+    """Runs long work on a thread of its own; cancelling the call makes it stop at its next step."""
+    stop = threading.Event()
+
+    def tick(place: int) -> None:
+        if stop.is_set():
+            raise _Stopped
+        if progress is not None:
+            progress(place)
+
+    pool = ThreadPoolExecutor(1, thread_name_prefix="log-proof")
+    try:
+        return await asyncio.get_running_loop().run_in_executor(pool, work, tick)
+    finally:
+        stop.set()
+        pool.shutdown(wait=False)
 
 
 def _views(session: Session, entries: Sequence[LogEntry]) -> list[LogRow]:

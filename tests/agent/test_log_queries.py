@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from agentnet_desktop.agent.events import DeliveryStep, Direction, LogRow, Verified
 from agentnet_desktop.agent.log_queries import LogQueries
+from agentnet_desktop.audit.export import Source
 from agentnet_desktop.audit.filter import FilterError
 from agentnet_desktop.store import audit_log
 from agentnet_desktop.store.audit_log import NewEntry, SecurityEvent
@@ -136,3 +139,39 @@ async def test_a_cancelled_search_leaves_the_next_one_to_work(log: LogQueries) -
         await task
     log.interrupt()
     assert await log.count("number") == 10
+
+
+async def test_a_log_is_verified_and_exported_from_here(log: LogQueries, tmp_path: Path) -> None:
+    key = bytes(range(32))
+    seen: list[int] = []
+    report = await log.verify(identity_key=key, progress=seen.append)
+    assert report.entries == 10
+    assert seen == list(range(1, 11))
+    source = Source("alice", key, "wss://relay", 5_000, filter_text="from:bob")
+    made = await log.export(tmp_path / "log.jsonl", source, redact=True)
+    assert (made.entries, made.stubs) == (5, 5)
+    assert "Dentist" not in made.path.read_text()
+    with pytest.raises(FilterError):
+        await log.export(tmp_path / "x", replace(source, filter_text="from:"))
+    assert (await log.disk_use()).entries == 10
+
+
+async def test_a_cancelled_verification_stops(log: LogQueries) -> None:
+    started = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    go_on = threading.Event()
+    seen: list[int] = []
+
+    def progress(place: int) -> None:
+        seen.append(place)
+        loop.call_soon_threadsafe(started.set)
+        go_on.wait(10)
+
+    task = asyncio.ensure_future(log.verify(identity_key=bytes(32), progress=progress))
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    go_on.set()
+    assert await log.count() == 10
+    assert seen == [1]

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,32 @@ def test_jobs_queued_before_closing_are_stored(open_db: Callable[..., Database])
     first.close_sync()
     assert all(future.done() for future in futures)
     assert len(open_db().read_sync(settings.every)) == 50
+
+
+@pytest.mark.parametrize("keep", [0.31, 0.6, 0.97])
+def test_a_half_written_write_ahead_log_loses_only_what_was_not_told(
+    open_db: Callable[..., Database], path: Path, tmp_path: Path, keep: float
+) -> None:
+    """What a power cut leaves of the write-ahead log gives whole transactions, in order, or none."""
+    db = open_db()
+    for number in range(1, 41):
+        db.write_sync(partial(write_one, number=number))
+    copy = tmp_path / "copy" / "agent.db"
+    copy.parent.mkdir()
+    log = path.with_name("agent.db-wal").read_bytes()
+    copy.write_bytes(path.read_bytes())
+    copy.with_name("agent.db-wal").write_bytes(log[: int(len(log) * keep)])
+    after = open_db(at=copy)
+    values = after.read_sync(settings.every)
+    entries = after.read_sync(lambda session: audit_log.entries_from(session, 1))
+    assert [entry.summary for entry in entries] == [str(number) for number in range(1, len(entries) + 1)]
+    assert values == ({"number": len(entries)} if entries else {})
+    assert keep < 0.5 or len(entries) > 10
+    after.close_sync()
+    assert check(copy, bytes(range(32))) == []
+
+
+def write_one(session: Session, number: int) -> None:
+    """A setting and a log entry that belong together."""
+    settings.put(session, "number", number)
+    audit_log.append(session, audit_log.NewEntry(number, "local", "NOTE", "LOCAL", str(number)))
