@@ -115,6 +115,7 @@ def application() -> QApplication:
     from PySide6.QtWidgets import QApplication
 
     from agentnet_desktop.ui import qt_log
+    from agentnet_desktop.ui.garbage import Collector
 
     made = QApplication.instance()
     if not isinstance(made, QApplication):
@@ -124,6 +125,8 @@ def application() -> QApplication:
     made.setDesktopFileName("agentnet-desktop")
     made.setQuitOnLastWindowClosed(False)
     qt_log.install()
+    if made.findChild(Collector) is None:
+        Collector(made)
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,6 +48,15 @@ async def until(true: Callable[[], Any], what: str) -> None:
             return
         await asyncio.sleep(_LOOK_S)
     raise AssertionError(f"never came: {what}")
+
+
+@pytest.fixture(autouse=True)
+def collect_on_this_thread() -> Iterator[None]:
+    """Widgets die on this thread, as in the program: see `ui/garbage.py`."""
+    gc.disable()
+    yield
+    gc.collect()
+    gc.enable()
 
 
 @pytest.fixture

@@ -93,11 +93,11 @@ class World:
         assert isinstance(found, QPushButton)
         return found
 
-    async def make(self, name: str) -> None:
+    async def make(self, name: str, invite: str) -> None:
         await compose.create_profile(
             self.root / name,
             agent_id=name,
-            invite=self.relay.invite(),
+            invite=invite,
             key_store="file",
             passphrase=WORDS,
             kdf=Kdf.weak(),
@@ -149,8 +149,8 @@ class World:
 async def world(root: Path, relay: RelayProcess, theme: ThemeSwitch, qtbot: QtBot) -> AsyncIterator[World]:
     """Both connected to the relay process, and contacts of each other."""
     made = World(root, relay, theme, qtbot)
-    await made.make("alice")
-    await made.make("bob")
+    await made.make("alice", relay.invite_link)
+    await made.make("bob", relay.invite())
     made.bob = await compose.open_profile(root / "bob", passphrase=WORDS)
     await made.bob.start()
     tasks = Tasks()
