@@ -43,6 +43,10 @@ def test_calibration_takes_about_half_a_second_and_never_less_than_64_mib(
     assert calibrate(clock=clock(one_pass)) == expected
 
 
+def test_a_memory_that_three_passes_just_fit_into_is_taken() -> None:
+    assert calibrate(target_s=1.5, clock=clock(0.125)) == Kdf(262144, 3)
+
+
 def test_calibration_times_one_pass_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
     happened: list[str] = []
 
