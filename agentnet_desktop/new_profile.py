@@ -46,6 +46,8 @@ def system_clock() -> int:
 class BadProfileInput(ProfileError):
     """What a person gave for a new profile is malformed, or contradicts itself."""
 
+    exit_code = 2  # bad usage
+
 
 @dataclass(frozen=True, slots=True)
 class ProfileInfo:

@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
         return outcome.ERROR
     except Exception as error:  # noqa: BLE001 (the last line of defence: no traceback reaches a person)
-        return _fail(args, _sentence(error), getattr(error, "exit_code", outcome.ERROR))
+        return _fail(args, _sentence(error), _exit_code(error))
 
 
 def _fail(args: argparse.Namespace, sentence: str, code: int) -> int:
@@ -121,18 +121,30 @@ def _sentence(error: Exception) -> str:
     """Returns what a person is told of an error: its own words when it was raised for a person."""
     from agentnet_desktop.agent.errors import AgentError
     from agentnet_desktop.audit.filter import FilterError
+    from agentnet_desktop.audit.items import NotAnExport
     from agentnet_desktop.profile import ProfileError
     from agentnet_desktop.store.errors import StoreError
     from agentnet_desktop.transport.endpoint import BadEndpoint
     from agentnet_desktop.vault.errors import VaultError
 
-    if isinstance(error, AgentError | ProfileError | StoreError | VaultError | BadEndpoint | FilterError):
+    if isinstance(
+        error, AgentError | ProfileError | StoreError | VaultError | BadEndpoint | FilterError | NotAnExport
+    ):
         return str(error)
     if isinstance(error, OSError) and error.strerror:
         where = f" ({error.filename})" if error.filename else ""
         return f"The system refused: {error.strerror}{where}."
     _log.debug("unexpected error", exc_info=error)
     return f"Something went wrong inside ({type(error).__name__}); run again with AGENTNET_LOG=debug and report it."
+
+
+def _exit_code(error: Exception) -> int:
+    from agentnet_desktop.audit.filter import FilterError
+
+    if isinstance(error, FilterError):
+        return outcome.USAGE
+    code: int = getattr(error, "exit_code", outcome.ERROR)
+    return code
 
 
 def _set_up_log() -> None:

@@ -36,9 +36,10 @@ def new_shell(tmp_path: Path) -> Iterator[Callable[[str], Shell]]:
 def shell(new_shell: Callable[[str], Shell]) -> Callable[..., Shell]:
     """Makes a shell with a profile, with a key derivation that takes no time."""
 
-    def make(name: str, relay: RelayProcess | None = None) -> Shell:
+    def make(name: str, relay: RelayProcess | None = None, invite: str = "") -> Shell:
         made = new_shell(name)
-        where: dict[str, Any] = {"relay": "ws://127.0.0.1:1"} if relay is None else {"invite": relay.invite()}
+        link = relay.invite() if relay is not None else invite
+        where: dict[str, Any] = {"invite": link} if link else {"relay": "ws://127.0.0.1:1"}
         asyncio.run(
             create_profile(
                 made.profile, agent_id=name, key_store="file", passphrase=WORDS, kdf=Kdf.weak(), **where

@@ -135,7 +135,7 @@ def test_the_log_is_filtered_limited_and_followed(contacts: tuple[Shell, Shell])
     found = bob("log", "--filter", "from:alice type:PROPOSAL plan", "--json").rows
     assert [row["content"]["details"]["title"] for row in found] == ["Coffee and a plan"]
     bad = bob("log", "--filter", "after:someday")
-    assert (bad.code, bad.out) == (1, "")
+    assert (bad.code, bad.out) == (2, "")
     human = bob("log", "--filter", "type:PROPOSAL").out
     assert "<- alice PROPOSAL" in human
     assert running.stop() == 0

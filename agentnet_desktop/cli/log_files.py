@@ -1,0 +1,144 @@
+"""`agentnet log export`, `verify`, `compare`: the log as a file that can be proved."""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import ArgumentParser, Namespace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentnet_desktop.cli import access, outcome
+from agentnet_desktop.cli.outcome import Usage
+
+if TYPE_CHECKING:
+    from agentnet_desktop.audit.verify import Report
+    from agentnet_desktop.compose import Holder
+
+
+def add(actions: Any, common: ArgumentParser) -> None:
+    """Adds the actions to `log`."""
+    export = actions.add_parser("export", help="write the log into a file", parents=[common])
+    export.add_argument("--out", required=True, metavar="FILE", help="the file; must not be there yet")
+    export.add_argument(
+        "--format", choices=("jsonl", "har", "csv"), default="jsonl", help="jsonl can be verified"
+    )
+    export.add_argument(
+        "--filter", default="", metavar="EXPR", help="what goes in whole; the rest as hashes (jsonl)"
+    )
+    export.add_argument(
+        "--redact", action="store_true", help="leave out what was said; the hashes still verify"
+    )
+    export.set_defaults(run=_export)
+    verify = actions.add_parser(
+        "verify", help="check the profile's log, or an exported file", parents=[common]
+    )
+    verify.add_argument("file", nargs="?", metavar="FILE", help="an exported file (jsonl); needs no profile")
+    verify.set_defaults(run=_verify)
+    compare = actions.add_parser(
+        "compare", help="what one of two exported logs has and the other lacks", parents=[common]
+    )
+    compare.add_argument("first", metavar="A")
+    compare.add_argument("second", metavar="B")
+    compare.set_defaults(run=_compare)
+
+
+async def _known_keys(holder: Holder) -> dict[str, list[bytes]]:
+    """Returns the pinned keys of all contacts."""
+    from agentnet_desktop.store import contacts
+
+    known = await holder.database.read(contacts.every)
+    return {contact.agent_id: [contact.identity_key] for contact in known if contact.identity_key is not None}
+
+
+def _new_file(name: str) -> Path:
+    if Path(name).exists():
+        raise Usage(f"{name} is there already; an export never replaces a file.")
+    return Path(name)
+
+
+async def _export(args: Namespace) -> int:
+    from agentnet_desktop.audit.export import ExportFormat, Source, export_log
+    from agentnet_desktop.cli.output import Output
+    from agentnet_desktop.compose import system_clock
+    from agentnet_desktop.crypto.chain import sign_head
+
+    target = _new_file(args.out)
+    async with access.reader(args) as holder:
+        identity = holder.vault.identity
+        source = Source(
+            agent_id=holder.settings.agent_id,
+            identity_key=identity.public,
+            relay_url=holder.endpoint.url,
+            exported_at=system_clock(),
+            sign=partial(sign_head, identity),
+            filter_text=args.filter,
+            keys=await _known_keys(holder),
+        )
+        terms = holder.agent.log.parse(args.filter).terms
+        done = await asyncio.to_thread(
+            export_log, holder.database, target, source, file_format=ExportFormat(args.format), terms=terms,
+            redact=args.redact,
+        )  # fmt: skip
+    stubs = f" and {done.stubs} as hashes" if done.stubs else ""
+    Output(as_json=args.json).row(
+        done, f"{done.entries} entries{stubs} are in {done.path} ({done.size} bytes)."
+    )
+    return outcome.DONE
+
+
+async def _verify(args: Namespace) -> int:
+    from agentnet_desktop.audit.exported import verify_file
+    from agentnet_desktop.audit.verify import verify_database
+
+    if args.file is not None:
+        return _told(args, await asyncio.to_thread(verify_file, Path(args.file)))
+    async with access.reader(args) as holder:
+        report = await asyncio.to_thread(
+            verify_database,
+            holder.database,
+            own_id=holder.settings.agent_id,
+            identity_key=holder.vault.identity.public,
+            keys=await _known_keys(holder),
+        )
+    return _told(args, report)
+
+
+def _told(args: Namespace, report: Report) -> int:
+    """Prints a report; a tampered log has its first bad entry on the first line."""
+    from agentnet_desktop.cli.output import Output, plain, shown
+
+    out = Output(as_json=args.json)
+    bad = report.first_bad
+    proved = (
+        f"{report.signatures} authors, {report.commitments} contents, {report.receipts} receipts proved; "
+        f"complete up to entry {report.anchored_to} by what others hold"
+    )
+    words = f"Intact: {report.entries} entries, {proved}."
+    if bad is not None:
+        words = (
+            f"Tampered: entry {bad.seq}: {shown(bad.sentence, 500)} ({len(report.problems)} problems in all)"
+        )
+    out.row({**plain(report), "intact": report.intact, "firstBad": plain(bad)}, words)
+    for agent_id, prints in report.keys.items():
+        out.say(f"  key of {shown(agent_id, 64)}: {', '.join(prints)}")
+    return outcome.DONE if report.intact else outcome.TAMPERED
+
+
+async def _compare(args: Namespace) -> int:
+    from agentnet_desktop.audit.compare import compare_files
+    from agentnet_desktop.audit.items import NotAnExport
+    from agentnet_desktop.cli.output import Output, shown
+
+    try:
+        found = await asyncio.to_thread(compare_files, Path(args.first), Path(args.second))
+    except NotAnExport:
+        raise
+    except ValueError as error:
+        raise Usage(str(error)) from error
+    out = Output(as_json=args.json)
+    for difference in found:
+        out.row(difference, f"{difference.kind}  entry {difference.seq}  {shown(difference.sentence, 500)}")
+    if not found:
+        out.say("The two logs tell the same.")
+    return outcome.DONE
