@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,9 @@ class Log:
 
     def seqs(self) -> list[int]:
         return [row.seq for place in range(self.model.rowCount()) if (row := self.model.row_at(place))]
+
+    def goes_back_before(self, seq: int) -> bool:
+        return self.seqs()[0] < seq or self.model.at_oldest
 
     async def shows_newest(self) -> None:
         await until(lambda: self.seqs()[-1:] == [self.newest()], f"entry {self.newest()} at the end")
@@ -190,7 +194,7 @@ def test_the_window_of_rows_moves_over_a_long_log(
                 known = log.seqs()[0]
                 bar.setValue(0)
                 log.model.load_older()
-                await until(lambda known=known: log.seqs()[0] < known or log.model.at_oldest, "older rows")
+                await until(partial(log.goes_back_before, known), "older rows")
                 assert log.model.rowCount() <= log_model.WINDOW_ROWS
                 assert log.seqs() == sorted(set(log.seqs()))
             assert log.seqs()[0] == 1

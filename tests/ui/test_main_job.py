@@ -20,7 +20,9 @@ from agentnet_desktop import compose, profile
 from agentnet_desktop.agent.drafts import ProposalDraft
 from agentnet_desktop.agent.events import Direction, ProposalView
 from agentnet_desktop.agent.tasks import Tasks
+from agentnet_desktop.store import proposals
 from agentnet_desktop.store.errors import StoreError
+from agentnet_desktop.store.proposals import StoredProposal
 from agentnet_desktop.ui import text
 from agentnet_desktop.ui.contacts.add import AddContactDialog
 from agentnet_desktop.ui.inbox.dialog import ProposalDialog
@@ -209,11 +211,16 @@ def test_both_logs_hold_every_message_decrypted_and_as_it_went(run: Run, scene: 
             await until(all_.pages.log.details.isVisible, "the details")
             details = all_.pages.log.details
             assert TITLE in details.decrypted.code.toPlainText()
-            assert (
-                "encryptedData" in details.wire.code.toPlainText().replace("\n", "")
-                or details.wire.code.toPlainText()
-            )
-            assert TITLE not in details.wire.code.toPlainText()
+            entry = all_.pages.log.table.chosen()
+            agent = all_.session.bridge.agent
+            assert entry is not None
+            assert agent is not None
+            whole = await agent.log.detail(entry.seq)
+            assert whole is not None
+            assert whole.wire is not None
+            assert b"encryptedData" in whole.wire
+            assert TITLE.encode() not in whole.wire
+            assert f"{len(whole.wire)} bytes, msgpack" in details.wire._line.text()
             theirs = await all_.bob.agent.log.page("type:CONFIRMATION")
             assert [row.direction for row in theirs] == [Direction.IN]
             dialog.close()
@@ -318,14 +325,8 @@ def test_a_meeting_is_proposed_from_the_window(run: Run, scene: Scene) -> None:
     run(scenario())
 
 
-def _incoming(holder: compose.Holder) -> list[Any]:
-    return holder.database.read_sync(lambda session: _proposals(session))
-
-
-def _proposals(session: Any) -> list[Any]:
-    from agentnet_desktop.store import proposals
-
-    return list(proposals.every(session))
+def _incoming(holder: compose.Holder) -> list[StoredProposal]:
+    return holder.database.read_sync(proposals.every)
 
 
 def test_the_relay_may_die_and_come_back_in_the_middle(run: Run, scene: Scene) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
@@ -112,7 +113,7 @@ def test_it_takes_no_focus_from_others(dialog: ProposalDialog) -> None:
     ],
 )
 def test_withdrawn_or_expired_while_open_it_says_so_and_closes_its_buttons(
-    dialog: ProposalDialog, bridge: Bridge, qtbot: QtBot, change: dict[str, str], words: str
+    dialog: ProposalDialog, bridge: Bridge, qtbot: QtBot, change: dict[str, Any], words: str
 ) -> None:
     dialog.ask(proposal())
     armed(dialog.widget, qtbot)
