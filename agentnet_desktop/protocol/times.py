@@ -74,12 +74,10 @@ def check_zone_name(text: str, field: str) -> None:
 
 
 def find_zone(name: str) -> ZoneInfo | None:
-    """The zone of that name, or None where the tz database has none."""
-    if len(name) > _LONGEST_ZONE or _ZONE.fullmatch(name) is None:
-        return None
+    """The zone of that name, or None where the tz database has none; `ZoneInfo` never leaves its folders."""
     try:
         return ZoneInfo(name)
-    except (KeyError, OSError, ValueError):  # unknown, a directory of the database, not a zone file
+    except (KeyError, OSError, ValueError):  # unknown; a directory, or too long; a path, or not a zone
         return None
 
 

@@ -326,7 +326,7 @@ def _to_json_form(value: dict[str, Any]) -> dict[str, Any]:
     names: frozenset[str] = frozenset()
     if isinstance(kind, str) and kind in MessageType.__members__:
         names = control.BYTES_FIELDS.get(MessageType(kind), names)
-    if isinstance(content, dict) and names:
+    if isinstance(content, dict):
         written = dict(content)
         for name in names & content.keys():
             if isinstance(content[name], bytes):

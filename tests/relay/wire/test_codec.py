@@ -501,6 +501,14 @@ def test_a_batch_of_one_is_written_without_a_batch(fmt: Format) -> None:
     assert len(decode(encode_batch([made] * 64, fmt), fmt)) == 64
 
 
+@pytest.mark.parametrize("fmt", BOTH)
+@pytest.mark.parametrize("count", [2, 15, 16, 64])
+def test_a_batch_that_is_written_is_read(count: int, fmt: Format) -> None:
+    made = one(written(envelope("HEARTBEAT"), fmt), fmt).envelope
+    found = decode(encode_batch([made] * count, fmt), fmt)
+    assert [each.envelope for each in found if isinstance(each, Decoded)] == [made] * count
+
+
 @pytest.mark.parametrize("count", [0, 65])
 def test_a_batch_that_would_be_refused_is_not_written(count: int) -> None:
     with pytest.raises(ValueError, match="1 to 64"):
