@@ -42,6 +42,7 @@ from agentnet_desktop.agent.trust import Trust
 from agentnet_desktop.calendars.zone import local_zone
 from agentnet_desktop.crypto.keys import fingerprint
 from agentnet_desktop.store import contacts, outbox
+from agentnet_desktop.store.errors import DatabaseClosed, StoreError
 from relay.wire.codec import Format
 from relay.wire.envelope import Envelope
 
@@ -241,23 +242,31 @@ class Agent(Commands):
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            await self._drain()
+            try:
+                await self._drain()
+            except DatabaseClosed:
+                return
+            except StoreError as fault:
+                _log.warning("what arrived could not be stored: %s", fault.kind)
 
     async def _take(self) -> None:
         """Handles what has gathered in one turn; when that fails, one by one, so that only the culprit is left out."""
         batch = [self._frames.popleft() for _ in range(min(BATCH, len(self._frames)))]
         try:
             await self._ground.turn(lambda turn: self._inbound.batch(turn, batch))
-            return
-        except Exception:
+        except StoreError:
+            raise  # the disk is full or read-only: nothing was acknowledged, so the peers send it again
+        except Exception:  # a fault of ours in one message must not stop the others
             _log.exception("a batch of %d could not be handled", len(batch))
-        for item in batch:
-            await self._take_one(item)
+            for item in batch:
+                await self._take_one(item)
 
     async def _take_one(self, item: tuple[Element, bytes]) -> None:
         try:
             await self._ground.turn(lambda turn: self._inbound.batch(turn, [item]))
-        except Exception:
+        except StoreError:
+            raise
+        except Exception:  # it must neither come back for ever nor vanish
             _log.exception("a received message could not be handled")
             await self._ground.turn(lambda turn: self._inbound.broken(turn, *item))
 
@@ -313,11 +322,6 @@ class Agent(Commands):
     def is_quiet(self) -> bool:
         """Whether nothing received waits and no transaction is under way; deadlines may be."""
         return not self._frames and self._ground.busy == 0 and len(self._ground.tasks) <= len(_STANDING)
-
-    async def quiet(self) -> None:
-        """Waits until `is_quiet`."""
-        while not self.is_quiet:
-            await asyncio.sleep(0)
 
     # ---------------------------------------------------------------------------------------- the rooms
 

@@ -52,6 +52,7 @@ BATCH = 64
 _IDLE_FIRST_MS = 1_000
 _IDLE_LONGEST_MS = 60_000
 NOT_APPROVED = "NOT_APPROVED"
+TOUCH_MS = 1_000  # when something was last exchanged is kept to this precision
 
 
 def _nobody(_turn: Turn, _row: OutboxRow, _reason: str) -> None:
@@ -92,6 +93,7 @@ class Delivery:
         self._presence = presence
         self._open: set[str] = set()  # sent on this connection and not settled
         self._resent: set[str] = set()
+        self._noted: set[tuple[str, str]] = set()  # conversations that are in the database
         self._backlog = True  # some row may be QUEUED
         self._idle_ms = _IDLE_FIRST_MS
         self.on_ended: Callable[[Turn, OutboxRow, str], None] = _nobody
@@ -138,7 +140,7 @@ class Delivery:
             next_attempt_at=turn.now,
             subject=subject,
         )
-        sessions.open_conversation(turn.session, contact.agent_id, conversation_id, turn.now)
+        self._use_conversation(turn, contact, conversation_id)
         turn.wake("outbox", row.expires_at)
         self._changed(turn)
         if (stored := self._at_once(turn, contact, row)) is not None:
@@ -147,6 +149,18 @@ class Delivery:
         self._backlog = True
         self.pump(turn)
         return self._posted(turn, contact, row)
+
+    def _use_conversation(self, turn: Turn, contact: Contact, conversation_id: str) -> None:
+        """Notes that a conversation is used, unless that was noted a moment ago."""
+        known = (contact.agent_id, conversation_id)
+        if known in self._noted and turn.now - (contact.last_exchange_at or 0) < TOUCH_MS:
+            return
+        sessions.open_conversation(turn.session, contact.agent_id, conversation_id, turn.now)
+        turn.then(lambda: self._noted.add(known))
+
+    def forget_conversations(self, peer: str) -> None:
+        """Looks the conversations with a peer up again: they were removed."""
+        self._noted = {known for known in self._noted if known[0] != peer}
 
     def _posted(self, turn: Turn, contact: Contact, row: OutboxRow) -> OutboxRow:
         """Returns a row as it stands after posting; one that must wait gets an entry in the log."""
@@ -351,7 +365,8 @@ class Delivery:
             return
         state = next_state(DeliveryState(row.state), DeliveryEvent.RECEIPT)
         outbox.settle(turn.session, row.message_id, state, turn.now)
-        contacts.touch(turn.session, row.peer, turn.now)
+        if turn.now - (contact.last_exchange_at or 0) >= TOUCH_MS:
+            contacts.touch(turn.session, row.peer, turn.now)
         self._journal.state(turn, row.log_seq, state, "receipt verified")
         if row.message_type == MessageType.DISCONNECT:
             self._handshakes.end_conversation(turn, row.peer, row.conversation_id)

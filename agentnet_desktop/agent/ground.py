@@ -183,21 +183,24 @@ class Ground:
     ) -> T | None:
         """Waits until `check` gives something, looking again after every event of a kind.
 
+        It is looked at once in any case, however little time there is.
+
         Returns:
             What `check` gave, or None when the time is up.
         """
         news = asyncio.Event()
         end = self.hub.subscribe(lambda event: news.set() if isinstance(event, kind) else None)
+        until = asyncio.get_running_loop().time() + timeout_s
         try:
-            async with asyncio.timeout(timeout_s):
-                while (found := await check()) is None:
+            while (found := await check()) is None:
+                async with asyncio.timeout_at(until):
                     await news.wait()
-                    news.clear()
-                return found
+                news.clear()
         except TimeoutError:
             return None
         finally:
             end()
+        return found
 
     def start_turn(self, job: Callable[[Turn], None], *, name: str) -> None:
         """Runs `job` as a turn in a task of its own."""

@@ -1,5 +1,6 @@
-"""From a person's draft to the content of a PROPOSAL, and from a command's words to a stored revision. Pure
-but for look-ups in the turn's transaction.
+"""From a person's draft to the content of a PROPOSAL, and from a command's words to a stored revision.
+
+Pure, but for look-ups in the turn's transaction.
 
 Implements docs/protocol.md, *PROPOSAL*: RFC 3339 times with an offset, the zone and wall-clock start meant,
 alternatives, expiry. Sends nothing.

@@ -205,6 +205,7 @@ class People:
         contact = self.the(turn, agent_id)
         sessions.wipe_peer(turn.session, contact.agent_id, SessionState.CLOSED)
         sessions.remove_peer(turn.session, contact.agent_id)
+        self._delivery.forget_conversations(contact.agent_id)
         self._delivery.end_peer(turn, contact.agent_id)
         contacts.remove(turn.session, contact.agent_id)
         self._journal.forget_name(contact.agent_id)

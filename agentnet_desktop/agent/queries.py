@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 QueryHandler = Callable[[str, Mapping[str, Any]], Mapping[str, Any] | None]
 
+_NOT_YET: Mapping[str, Any] = {}  # the answer of a query that its handler has not seen
+
 _log = logging.getLogger(__name__)
 
 
@@ -183,7 +185,7 @@ class Queries:
         contact = message.contact
         known = queries.peer_query(turn.session, contact.agent_id, content.request_id)
         if known is not None:
-            if known.answer is not None and known.state != queries.WAITING:
+            if known.answer and known.state != queries.WAITING:
                 self._respond(turn, contact, known, known.answer)
             return
         query = PeerQuery(
@@ -249,7 +251,7 @@ class Queries:
         if handler is None:
             self._settle(turn, contact, query, policy.unavailable(), ask=False)
             return
-        queries.add_peer_query(turn.session, query)
+        queries.add_peer_query(turn.session, replace(query, answer=_NOT_YET))
         turn.then(lambda: self._handle(query, handler))
 
     def _handle(self, query: PeerQuery, handler: QueryHandler) -> None:
@@ -269,7 +271,7 @@ class Queries:
     def _handled(self, turn: Turn, query: PeerQuery, prepared: dict[str, Any]) -> None:
         contact = contacts.get(turn.session, query.peer)
         known = queries.peer_query(turn.session, query.peer, query.request_id)
-        if contact is None or known is None or known.state != queries.WAITING or known.answer is not None:
+        if contact is None or known is None or known.state != queries.WAITING or known.answer:
             return
         answer = {"requestId": query.request_id, **prepared}
         how = policy.level(turn.session, query.peer, query.query_type)
@@ -286,7 +288,7 @@ class Queries:
     def recover(self, turn: Turn) -> None:
         """Runs the handlers of CUSTOM queries that a crash left unanswered."""
         for query in queries.waiting_requests(turn.session):
-            if query.answer is not None:
+            if query.answer:
                 continue
             handler = self.handlers.get(str(query.parameters.get("name")))
             if handler is not None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from agentnet_desktop.agent.delivery import Delivery
 from agentnet_desktop.agent.events import Verified
 from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.agent.sealing import freeze, thaw
@@ -39,12 +40,9 @@ from relay.wire.envelope import MessageType, Priority
 from relay.wire.errors import ERRORS, ErrorCode, WireError
 
 if TYPE_CHECKING:
-    from agentnet_desktop.agent.delivery import Delivery
     from agentnet_desktop.agent.handshakes import Handshakes
     from agentnet_desktop.agent.journal import Journal
     from relay.wire.codec import Decoded
-
-TOUCH_MS = 1000  # when something was last exchanged is kept to this precision
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ What a peer wrote is quoted and cut; faces make hidden characters in it visible.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -98,6 +98,48 @@ def _rejection(me: bool, peer: str, content: Mapping[str, Any]) -> str:
     return f"{head}: {why}" if why and why != "no" else head
 
 
+def _handshake(me: bool, peer: str, content: Mapping[str, Any]) -> str:
+    if content.get("peerHash") is None:
+        return f"You asked {peer} for a secure session" if me else f"{peer} asks for a secure session"
+    return f"You agreed to a secure session with {peer}" if me else f"{peer} agreed to a secure session"
+
+
+def _confirmation(me: bool, peer: str, _: Mapping[str, Any]) -> str:
+    return f"You accepted {peer}'s proposal" if me else f"{peer} accepted"
+
+
+def _end(me: bool, peer: str, _: Mapping[str, Any]) -> str:
+    return f"You ended the conversation with {peer}" if me else f"{peer} ended the conversation"
+
+
+def _error(me: bool, peer: str, content: Mapping[str, Any]) -> str:
+    words = quote(content.get("message", ""))
+    return f"You told {peer} of a problem: {words}" if me else f"{peer} reported a problem: {words}"
+
+
+def _other(me: bool, peer: str, _: Mapping[str, Any]) -> str:
+    return f"You sent {peer} a message" if me else f"{peer} sent a message"
+
+
+def _receipt(me: bool, peer: str, content: Mapping[str, Any]) -> str:
+    if content.get("status") == "CONFIRMED":
+        return f"You confirmed the session with {peer}" if me else f"{peer} confirmed the session"
+    return f"You acknowledged a message of {peer}" if me else f"{peer} has stored your message"
+
+
+_SENTENCES: Mapping[str, Callable[[bool, str, Mapping[str, Any]], str]] = {
+    MessageType.QUERY: _query,
+    MessageType.RESPONSE: _response,
+    MessageType.PROPOSAL: _proposal,
+    MessageType.CONFIRMATION: _confirmation,
+    MessageType.REJECTION: _rejection,
+    MessageType.DISCONNECT: _end,
+    MessageType.ERROR: _error,
+    MessageType.HANDSHAKE: _handshake,
+    MessageType.ACK: _receipt,
+}
+
+
 def inner(direction: Direction, peer: str, message_type: str, content: Mapping[str, Any]) -> str:
     """Returns the sentence of a message between agents.
 
@@ -107,39 +149,7 @@ def inner(direction: Direction, peer: str, message_type: str, content: Mapping[s
         message_type: of the inner message where it travels sealed.
         content: in JSON form; need not be valid.
     """
-    me = direction is Direction.OUT
-    match message_type:
-        case MessageType.QUERY:
-            return _query(me, peer, content)
-        case MessageType.RESPONSE:
-            return _response(me, peer, content)
-        case MessageType.PROPOSAL:
-            return _proposal(me, peer, content)
-        case MessageType.CONFIRMATION:
-            return f"You accepted {peer}'s proposal" if me else f"{peer} accepted"
-        case MessageType.REJECTION:
-            return _rejection(me, peer, content)
-        case MessageType.DISCONNECT:
-            return f"You ended the conversation with {peer}" if me else f"{peer} ended the conversation"
-        case MessageType.ERROR:
-            words = quote(content.get("message", ""))
-            return f"You told {peer} of a problem: {words}" if me else f"{peer} reported a problem: {words}"
-        case MessageType.HANDSHAKE:
-            if content.get("peerHash") is None:
-                return f"You asked {peer} for a secure session" if me else f"{peer} asks for a secure session"
-            return (
-                f"You agreed to a secure session with {peer}" if me else f"{peer} agreed to a secure session"
-            )
-        case MessageType.ACK:
-            return _receipt(me, peer, content)
-        case _:
-            return f"You sent {peer} a message" if me else f"{peer} sent a message"
-
-
-def _receipt(me: bool, peer: str, content: Mapping[str, Any]) -> str:
-    if content.get("status") == "CONFIRMED":
-        return f"You confirmed the session with {peer}" if me else f"{peer} confirmed the session"
-    return f"You acknowledged a message of {peer}" if me else f"{peer} has stored your message"
+    return _SENTENCES.get(message_type, _other)(direction is Direction.OUT, peer, content)
 
 
 def relay(direction: Direction, message_type: str, content: Mapping[str, Any]) -> str:

@@ -128,16 +128,12 @@ class World:
     async def settle(self) -> None:
         """Waits until nobody has anything to do at the present time."""
         while True:
-            while not all(p.dead or p.agent.is_quiet for p in self.peers if p.running):
-                await asyncio.sleep(0)
-            if self.clock.due():
+            quiet = all(p.dead or p.agent.is_quiet for p in self.peers if p.running)
+            if quiet and self.clock.due():
                 self.clock.ring(self.clock.now)
-                continue
-            if self.relay.pending:
-                await asyncio.sleep(0)
-                continue
-            if all(p.dead or p.agent.is_quiet for p in self.peers if p.running):
+            elif quiet and not self.relay.pending:
                 return
+            await asyncio.sleep(0)
 
     async def advance(self, milliseconds: int) -> None:
         """Lets time pass, and everything happen that is due on the way."""

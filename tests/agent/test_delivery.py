@@ -157,7 +157,7 @@ async def test_a_connection_lost_in_flight_repeats_the_same_bytes_after_reconnec
 async def test_a_receipt_with_a_wrong_signature_is_refused_and_counts_nothing(
     world: World, friends: tuple[Peer, Peer]
 ) -> None:
-    alice, bob = friends
+    alice, _ = friends
 
     def spoil(envelope: Envelope) -> Verdict | Envelope:
         if envelope.content.get("status") == "DELIVERED" and envelope.sender_id == "bob":
@@ -238,7 +238,7 @@ async def test_an_error_about_nothing_of_ours_is_only_logged(
 async def test_a_message_can_be_cancelled_and_sent_again_by_hand(
     world: World, friends: tuple[Peer, Peer]
 ) -> None:
-    alice, bob = friends
+    alice, _ = friends
     world.relay.cut("bob")
     await world.settle()
     await alice.agent.query("bob", "AVAILABILITY", WEEK)

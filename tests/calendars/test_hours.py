@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfoNotFoundError
 
@@ -81,7 +82,7 @@ def test_subtracting_leaves_exactly_the_rest(left: list[Span], right: list[Span]
 def test_merging_keeps_what_is_covered_and_makes_it_disjoint(some: list[Span]) -> None:
     found = merge(some)
     assert points(found) == points(some)
-    assert all(one.end < other.start for one, other in zip(found, found[1:], strict=False))
+    assert all(one.end < other.start for one, other in pairwise(found))
 
 
 def test_settings_say_what_is_malformed() -> None:
