@@ -58,7 +58,7 @@ __all__ = [
     "SecurityEvent",
     "Step",
 ]  # its own functions are public too; these are the records that they take and give
-_HEAD = "audit_log.head"
+HEAD = "audit_log.head"
 
 
 _entries = Records(LogEntryModel, LogEntry)
@@ -79,7 +79,7 @@ _set_state = _entries.update(_c.seq == bindparam("place")).values(state=bindpara
 
 def head(session: Session) -> Head:
     """Returns the chain's end as this job sees it."""
-    known = session.info.get(_HEAD)
+    known = session.info.get(HEAD)
     if isinstance(known, Head):
         return known
     row = session.execute(_last).first()
@@ -103,12 +103,10 @@ def append_many(session: Session, entries: Sequence[NewEntry]) -> list[LogEntry]
         contents.append(content)
     if not stored:
         return stored
-    session.execute(_insert_entry, [_entries.values(entry) for entry in stored])
-    session.execute(_insert_content, [_contents.values(content) for content in contents])
-    session.execute(
-        _insert_step, [{"seq": e.seq, "time": e.time, "state": e.state, "detail": ""} for e in stored]
-    )
-    session.info[_HEAD] = end
+    connection = session.connection()
+    connection.execute(_insert_entry, [_entries.values(entry) for entry in stored])
+    connection.execute(_insert_content, [_contents.values(content) for content in contents])
+    session.info[HEAD] = end
     for entry, new in zip(stored, entries, strict=True):
         content_of = new.content
         if content_of is None and new.plaintext is not None:
@@ -226,14 +224,14 @@ def add_step(session: Session, seq: int, state: str, now: int, detail: str = "")
 
 
 def steps(session: Session, seq: int) -> list[Step]:
-    """Returns the delivery history of an entry, oldest first."""
-    found = _steps.select(_steps.c.seq == seq).order_by(_steps.table.c.row_id)
-    return _steps.all(session, found)
+    """Returns the delivery history of an entry, oldest first; its first step is the entry itself."""
+    return steps_of(session, seq, seq).get(seq, [])
 
 
 def steps_of(session: Session, first: int, last: int) -> dict[int, list[Step]]:
     """Returns the delivery histories of the entries from place `first` to `last`, both included, by place."""
-    found: dict[int, list[Step]] = {}
+    begun = select(_c.seq, _c.time, _c.first_state).where(_c.seq.between(first, last))
+    found = {seq: [Step(seq, time, state)] for seq, time, state in session.execute(begun)}
     statement = _steps.select(_steps.c.seq.between(first, last)).order_by(_steps.c.seq, _steps.c.row_id)
     for step in _steps.all(session, statement):
         found.setdefault(step.seq, []).append(step)

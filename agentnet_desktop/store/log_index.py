@@ -1,6 +1,6 @@
 """Keeps the log's indexes: full text, hours of the clock, and the values that columns have had.
 
-The full-text rows of a job are collected and written once for a whole group of jobs (`write_pending`): SQLite
+The full-text rows of a job are collected and written once for a whole group of jobs (`Pending`): SQLite
 flushes FTS5's buffer at every savepoint, which would cost each job what a group costs. The full text holds
 peer, type, conversation, state and flags as columns beside the words, so that a search never walks entries
 that only some of its terms match. It stores no text, only which words stand where. Searching is `log_search`.
@@ -9,6 +9,7 @@ that only some of its terms match. It stores no text, only which words stand whe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from sqlalchemy import Connection, Table
@@ -22,6 +23,9 @@ from agentnet_desktop.store.search_terms import OPEN_STATES, is_unverified, sear
 HOUR_MS = 3_600_000
 OPEN = "open"
 PENDING_ROWS = "log_index.rows"
+PENDING_HOURS = "log_index.hours"
+KNOWN_VALUES = "log_index.values"
+_MOST_KNOWN = 5_000
 # contentless_delete lets rows be replaced although the text itself is not kept. Words reach the tokenizer
 # already folded and cut (search_terms.words), ids may hold the extra characters.
 CREATE_TEXT = (
@@ -74,27 +78,50 @@ def add(session: Session, entry: LogEntry, content: Mapping[str, Any] | None) ->
 
 
 def note(session: Session, entries: Sequence[LogEntry]) -> None:
-    """Keeps the hours and the values of entries that were appended or changed."""
+    """Keeps the values that entries, appended or changed, have in the columns that negated terms look at."""
     values = {("state", state_word(entry.state)) for entry in entries}
     values |= {("type", token(entry.message_type)) for entry in entries}
     values |= {("peer", token(entry.peer)) for entry in entries}
-    session.execute(_value, [{"field": field, "value": value} for field, value in values])
+    known: frozenset[tuple[str, str]] = session.info.get(KNOWN_VALUES, frozenset())
+    new = values - known
+    if new:
+        session.connection().execute(_value, [{"field": field, "value": value} for field, value in new])
+        session.info[KNOWN_VALUES] = known | new if len(known) < _MOST_KNOWN else frozenset(new)
 
 
 def note_hours(session: Session, entries: Sequence[LogEntry]) -> None:
-    """Keeps which entries were appended in which hour of the clock."""
-    hours: dict[int, dict[str, int]] = {}
+    """Collects which entries were appended in which hour of the clock, written when the job's group commits."""
+    hours: dict[int, tuple[int, int]] = session.info.setdefault(PENDING_HOURS, {})
     for entry in entries:
         hour = entry.time // HOUR_MS
-        span = hours.setdefault(hour, {"hour": hour, "first_seq": entry.seq, "last_seq": entry.seq})
-        span["last_seq"] = entry.seq
-    session.execute(_span, list(hours.values()))
+        first, last = hours.get(hour, (entry.seq, entry.seq))
+        hours[hour] = (first, max(last, entry.seq))
 
 
-def write_pending(connection: Connection, rows: Mapping[int, TextRow]) -> None:
-    """Writes the collected full-text rows of a group of jobs, inside its transaction."""
-    if rows:
-        connection.exec_driver_sql(_REPLACE, list(rows.values()))
+@dataclass
+class Pending:
+    """What the jobs of one group have collected."""
+
+    rows: dict[int, TextRow] = field(default_factory=dict)
+    hours: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def take(self, session: Session) -> None:
+        """Takes over what a job that succeeded has collected."""
+        self.rows.update(session.info.get(PENDING_ROWS, {}))
+        for hour, (first, last) in session.info.get(PENDING_HOURS, {}).items():
+            before = self.hours.get(hour, (first, last))
+            self.hours[hour] = (before[0], max(before[1], last))
+
+    def write(self, connection: Connection) -> None:
+        """Writes it, inside the group's transaction."""
+        if self.rows:
+            connection.exec_driver_sql(_REPLACE, list(self.rows.values()))
+        if self.hours:
+            spans = [
+                {"hour": hour, "first_seq": first, "last_seq": last}
+                for hour, (first, last) in self.hours.items()
+            ]
+            connection.execute(_span, spans)
 
 
 def forget(session: Session, first: int, last: int) -> None:

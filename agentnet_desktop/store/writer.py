@@ -20,13 +20,16 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from agentnet_desktop.store import log_index
+from agentnet_desktop.store import audit_log, log_index
 from agentnet_desktop.store.connect import fault, raw_connection
 from agentnet_desktop.store.errors import DatabaseClosed, StoreError
 from agentnet_desktop.store.job_queue import Outcome, Queued, resolve_all
 
 T = TypeVar("T")
 GROUP = 256
+# What one job may tell the next through its session's `info`: only this thread writes, so it stays true. A job
+# that fails tells nothing, a group that fails makes all of it forgotten.
+CARRIED = (audit_log.HEAD, log_index.KNOWN_VALUES)
 
 
 class Writer:
@@ -39,6 +42,8 @@ class Writer:
         self._queue: SimpleQueue[Queued | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
+        self._carried: dict[str, Any] = {}
+        self._data_version = 0
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -104,25 +109,36 @@ class Writer:
         """Runs a group as one transaction and leaves each job's outcome in it."""
         try:
             with connection.begin():
-                texts: dict[int, log_index.TextRow] = {}
+                self._check_carried(connection)
+                pending = log_index.Pending()
                 for queued in group:
-                    self._run_job(connection, queued, texts)
-                log_index.write_pending(connection, texts)
+                    self._run_job(connection, queued, pending)
+                pending.write(connection)
         except (DBAPIError, sqlcipher3.DatabaseError, StoreError) as error:
+            self._carried = {}
             known = error if isinstance(error, StoreError) else fault(self._path, error) or error
             for queued in group:
                 queued.result = None
                 queued.error = queued.error or known
 
-    def _run_job(self, connection: Connection, queued: Queued, texts: dict[int, log_index.TextRow]) -> None:
+    def _check_carried(self, connection: Connection) -> None:
+        """Forgets what jobs told each other when another connection has written meanwhile."""
+        (version,) = raw_connection(connection).execute("PRAGMA data_version").fetchone()
+        if version != self._data_version:
+            self._data_version = version
+            self._carried = {}
+
+    def _run_job(self, connection: Connection, queued: Queued, pending: log_index.Pending) -> None:
         connection.exec_driver_sql("SAVEPOINT job")
         # The transaction is the group's: a job's session must neither commit nor close it.
         session = Session(bind=connection, join_transaction_mode="rollback_only", expire_on_commit=False)
+        session.info.update(self._carried)
         with Outcome(queued, lambda error: fault(self._path, error) or error):
             queued.result = queued.job(session)
             session.flush()
         if queued.error is None:
-            texts.update(session.info.get(log_index.PENDING_ROWS, {}))
+            pending.take(session)
+            self._carried = {name: session.info[name] for name in CARRIED if name in session.info}
         else:
             self._undo(connection, queued.error)
         connection.exec_driver_sql("RELEASE job")
@@ -150,7 +166,9 @@ def run_alone(engine: Engine, job: Callable[[Session], Any]) -> Any:
         session = Session(bind=connection, join_transaction_mode="rollback_only")
         try:
             result = job(session)
-            log_index.write_pending(connection, session.info.get(log_index.PENDING_ROWS, {}))
+            pending = log_index.Pending()
+            pending.take(session)
+            pending.write(connection)
             return result
         finally:
             session.close()

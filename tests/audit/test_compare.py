@@ -28,6 +28,7 @@ def cut(party: Party, first: int) -> None:
     """Removes the end of a log, as somebody with the database's key could."""
 
     def job(session: Session) -> None:
+        session.info.clear()
         for table in ("log_entry", "log_content", "log_step", "log_anchor"):
             session.connection().exec_driver_sql(f"DELETE FROM {table} WHERE seq >= {first}")
 

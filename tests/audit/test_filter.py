@@ -176,6 +176,7 @@ changes = st.lists(st.tuples(st.integers(1, 12), st.sampled_from(STATES)), max_s
 
 def empty(session: Session) -> None:
     """Deletes the log of the example before."""
+    session.info.clear()
     for table in ("log_entry", "log_content", "log_step", "log_span", "log_value", "log_pin", "log_text"):
         session.connection().exec_driver_sql(f"DELETE FROM {table}")
 

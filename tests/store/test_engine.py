@@ -195,3 +195,36 @@ def test_it_works_under_one_loop_after_another(db: Database) -> None:
     for number in range(2):
         asyncio.run(db.write(partial(settings.put, name=str(number), value=number)))
     assert asyncio.run(db.read(settings.every)) == {"0": 0, "1": 1}
+
+
+async def test_what_another_process_appended_is_followed(
+    db: Database, open_db: Callable[..., Database], entry: Callable[..., audit_log.NewEntry]
+) -> None:
+    """Two holders at once are refused elsewhere; if it happens all the same, the chain still holds."""
+    other = open_db()
+    await db.write(lambda s: audit_log.append(s, entry()))
+    await other.write(lambda s: audit_log.append(s, entry()))
+    third = await db.write(lambda s: audit_log.append(s, entry()))
+    entries = await db.read(lambda s: audit_log.entries_from(s, 1))
+    assert third.seq == 3
+    assert [e.previous_hash for e in entries[1:]] == [e.entry_hash for e in entries[:2]]
+
+
+async def test_a_group_that_fails_tells_the_next_one_nothing(
+    db: Database, entry: Callable[..., audit_log.NewEntry]
+) -> None:
+    def give_up(session: Session) -> None:
+        audit_log.append(session, entry())
+        raw = session.connection().connection.dbapi_connection
+        assert raw is not None
+        raw.execute("ROLLBACK")  # what SQLite does by itself on some faults
+        raise RuntimeError
+
+    release = held_back(db)
+    jobs = asyncio.gather(
+        db.write(lambda s: audit_log.append(s, entry())), db.write(give_up), return_exceptions=True
+    )
+    await asyncio.sleep(0)
+    release.set()
+    assert all(isinstance(result, Exception) for result in await jobs)
+    assert (await db.write(lambda s: audit_log.append(s, entry()))).seq == 1
