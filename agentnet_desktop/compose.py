@@ -53,6 +53,7 @@ __all__ = [
     "ProfilePaths",
     "create_profile",
     "default_profile",
+    "needs_passphrase",
     "open_profile",
     "open_reader",
     "open_vault",
@@ -82,6 +83,18 @@ def open_vault(paths: ProfilePaths, settings: ProfileSettings, passphrase: Passp
     if same_store and Vault.needs_passphrase(store):
         words = passphrase() if callable(passphrase) else passphrase
     return Vault.open(store, passphrase=words, expected_backend=settings.backend or None)
+
+
+def needs_passphrase(paths: ProfilePaths) -> bool:
+    """Tells whether opening a profile takes a passphrase. Blocks.
+
+    Raises:
+        ProfileError, VaultError: it cannot be told, or another key store is in use than the recorded one.
+    """
+    settings = read_settings(paths)
+    store = secret_store(paths, settings)
+    same_store = not settings.backend or store.name == settings.backend
+    return same_store and Vault.needs_passphrase(store)
 
 
 class Holder:

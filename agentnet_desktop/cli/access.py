@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+import signal
 import sys
 import time
 from argparse import Namespace
@@ -62,23 +63,33 @@ def passphrase_file(args: Namespace) -> str | None:
     return named or os.environ.get(ENVIRONMENT) or None
 
 
-def passphrase(args: Namespace) -> Callable[[], str]:
-    """Returns who is asked when a profile turns out to have a passphrase: a file, or the person at the terminal."""
+def typed(prompt: str) -> str:
+    """Asks at the terminal, without showing what is typed. Ctrl-C ends the program here, too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return getpass.getpass(prompt)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
-    def ask() -> str:
-        from agentnet_desktop.vault.errors import PassphraseNeeded
 
-        file = passphrase_file(args)
-        if file is not None:
-            return read_passphrase(file)
-        if not sys.stdin.isatty():
-            raise PassphraseNeeded(
-                "This profile has a passphrase: name a file with --passphrase-file or AGENTNET_PASSPHRASE_FILE, "
-                "or call from a terminal."
-            )
-        return getpass.getpass("Passphrase: ")
+async def passphrase(args: Namespace) -> str | Callable[[], str]:
+    """Returns a profile's passphrase: typed at the terminal when there is one and it is needed, else out of a file."""
+    from agentnet_desktop.compose import needs_passphrase
+    from agentnet_desktop.vault.errors import PassphraseNeeded
 
-    return ask
+    file = passphrase_file(args)
+    if file is not None:
+        return lambda: read_passphrase(file)
+    if sys.stdin.isatty() and await asyncio.to_thread(needs_passphrase, paths(args)):
+        return typed("Passphrase: ")
+
+    def refuse() -> str:
+        raise PassphraseNeeded(
+            f"This profile has a passphrase: name a file with --passphrase-file or {ENVIRONMENT}, "
+            "or call from a terminal."
+        )
+
+    return refuse
 
 
 @asynccontextmanager
@@ -86,7 +97,7 @@ async def reader(args: Namespace) -> AsyncIterator[Holder]:
     """Opens the profile for looking only."""
     from agentnet_desktop.compose import open_reader
 
-    holder = await open_reader(paths(args).root, passphrase=passphrase(args))
+    holder = await open_reader(paths(args).root, passphrase=await passphrase(args))
     try:
         yield holder
     finally:
@@ -118,20 +129,16 @@ async def _settle(holder: Holder, limit_s: float) -> None:
     from agentnet_desktop.agent.events import ConnectionChanged, ConnectionState, OutboxChanged
 
     news = asyncio.Event()
-    hopeless = False
+    hopeless = (ConnectionState.WAITING, ConnectionState.STOPPED)
 
     def hear(event: object) -> None:
-        nonlocal hopeless
-        if isinstance(event, ConnectionChanged):
-            hopeless = event.view.state in (ConnectionState.WAITING, ConnectionState.STOPPED)
-            news.set()
-        elif isinstance(event, OutboxChanged):
+        if isinstance(event, ConnectionChanged | OutboxChanged):
             news.set()
 
     unsubscribe = holder.agent.subscribe(hear)
     try:
         async with asyncio.timeout(limit_s):
-            while not hopeless and await _unsent(holder):
+            while holder.agent.connection.state not in hopeless and await _unsent(holder):
                 await news.wait()
                 news.clear()
     except TimeoutError:
@@ -185,7 +192,7 @@ async def _hold(args: Namespace, place: ProfilePaths) -> Holder | RemoteAgent:
     deadline = time.monotonic() + _HOLDER_STARTS_S
     while True:
         try:
-            return await open_profile(place.root, passphrase=passphrase(args), brief=True)
+            return await open_profile(place.root, passphrase=await passphrase(args), brief=True)
         except ProfileInUse:
             if time.monotonic() > deadline:
                 raise

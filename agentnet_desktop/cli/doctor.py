@@ -88,7 +88,7 @@ async def _locally(args: Namespace, settings: ProfileSettings, tell: Callable[[F
 
     place = access.paths(args)
     try:
-        vault = await asyncio.to_thread(open_vault, place, settings, access.passphrase(args))
+        vault = await asyncio.to_thread(open_vault, place, settings, await access.passphrase(args))
     except VaultError as error:
         tell(Finding("keyring", "failed", str(error)))
         tell(Finding("database", "skipped", "It cannot be opened without the keys."))
@@ -139,7 +139,7 @@ async def _own_connection(args: Namespace, tell: Callable[[Finding], None]) -> C
     from agentnet_desktop.store.errors import StoreError
 
     try:
-        holder = await open_profile(access.paths(args).root, passphrase=access.passphrase(args))
+        holder = await open_profile(access.paths(args).root, passphrase=await access.passphrase(args))
     except (AgentError, ProfileError, StoreError) as error:
         tell(Finding("relay", "failed", str(error)))
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from argparse import ArgumentParser, Namespace
 from typing import Any
@@ -82,8 +81,8 @@ def new_passphrase(args: Namespace) -> str | None:
     if file is not None:
         return access.read_passphrase(file)
     if sys.stdin.isatty():
-        first = getpass.getpass("New passphrase (empty for none): ")
-        if first and getpass.getpass("Once more: ") != first:
+        first = access.typed("New passphrase (empty for none): ")
+        if first and access.typed("Once more: ") != first:
             raise Usage("The two passphrases differ; nothing was made.")
         if first or args.key_store != "file":
             return first or None

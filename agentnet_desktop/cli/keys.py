@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -94,8 +93,8 @@ def _asked_twice(file: str | None, what: str) -> str:
         return access.read_passphrase(file)
     if not sys.stdin.isatty():
         raise Usage(f"{what}: name its file, or call from a terminal.")
-    first = getpass.getpass(f"{what}: ")
-    if getpass.getpass("Once more: ") != first:
+    first = access.typed(f"{what}: ")
+    if access.typed("Once more: ") != first:
         raise Usage("The two passphrases differ; nothing was changed.")
     return first
 
@@ -108,7 +107,7 @@ async def _passphrase(args: Namespace) -> int:
 
     if args.no_passphrase and args.new_passphrase_file:
         raise Usage("--no-passphrase and --new-passphrase-file contradict each other.")
-    holder = await open_profile(access.paths(args).root, passphrase=access.passphrase(args))
+    holder = await open_profile(access.paths(args).root, passphrase=await access.passphrase(args))
     try:
         new = None if args.no_passphrase else _asked_twice(args.new_passphrase_file, "New passphrase") or None
         await asyncio.to_thread(holder.vault.change_passphrase, new)
@@ -157,7 +156,7 @@ async def _restore(args: Namespace) -> int:
         Path(args.source),
         backup_passphrase=access.read_passphrase(file)
         if file
-        else getpass.getpass("Passphrase of the backup: "),
+        else access.typed("Passphrase of the backup: "),
         key_store=args.key_store,
         passphrase=profile_words,
     )

@@ -110,10 +110,12 @@ def _told(args: Namespace, report: Report) -> int:
 
     out = Output(as_json=args.json)
     bad = report.first_bad
-    proved = (
-        f"{report.signatures} authors, {report.commitments} contents, {report.receipts} receipts proved; "
+    held = (
         f"complete up to entry {report.anchored_to} by what others hold"
+        if report.anchored_to
+        else ("nothing that others hold says how far it goes")
     )
+    proved = f"{report.signatures} authors, {report.commitments} contents, {report.receipts} receipts proved; {held}"
     words = f"Intact: {report.entries} entries, {proved}."
     if bad is not None:
         words = (

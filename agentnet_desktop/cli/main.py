@@ -99,17 +99,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     _set_up_log()
     try:
         return asyncio.run(_run(args))
-    except Usage as error:
-        return _fail(args, str(error), outcome.USAGE)
-    except Stopped as stopped:
-        return 128 + stopped.number
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
-        return outcome.ERROR
     except Exception as error:  # noqa: BLE001 (the last line of defence: no traceback reaches a person)
-        return _fail(args, _sentence(error), _exit_code(error))
+        return _ended(args, _leaf(error))
+
+
+def _leaf(error: Exception) -> Exception:
+    """Returns the first error out of a group of tasks, which is what a person is told."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _ended(args: argparse.Namespace, error: Exception) -> int:
+    """Tells an error, and returns its exit code."""
+    match error:
+        case Usage():
+            return _fail(args, str(error), outcome.USAGE)
+        case Stopped():
+            return 128 + error.number
+        case BrokenPipeError():
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # or the interpreter complains at exit
+            return outcome.ERROR
+        case _:
+            return _fail(args, _sentence(error), _exit_code(error))
 
 
 def _fail(args: argparse.Namespace, sentence: str, code: int) -> int:

@@ -42,7 +42,7 @@ async def run(args: Namespace) -> int:
     from agentnet_desktop.compose import open_profile
 
     out = Output(as_json=args.json)
-    holder = await open_profile(access.paths(args).root, passphrase=access.passphrase(args))
+    holder = await open_profile(access.paths(args).root, passphrase=await access.passphrase(args))
     try:
         terminal = Terminal() if args.answer == "ask" and sys.stdin.isatty() else None
         answering = Answering(
