@@ -28,7 +28,6 @@ _PLAIN: Final = re.compile(r"(?:[A-Za-z0-9\-._~!$'()*+,;:@/?]|%[0-9A-Fa-f]{2})*"
 _CODE: Final = re.compile(r"[A-Za-z0-9._~-]{22,256}")  # 22 characters of base64url carry 128 bits
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _DIGITS: Final = re.compile(r"0|[1-9][0-9]{0,15}")
-_MAX_PORT: Final = 65_535
 
 
 class BadLink(ValueError):
@@ -187,8 +186,8 @@ def _unquote(text: str, name: str) -> str:
 def _relay(text: str) -> str:
     try:
         url = urlsplit(text)
-        good = url.scheme in ("ws", "wss") and url.hostname and (url.port is None or url.port <= _MAX_PORT)
-    except ValueError:
+        good = url.scheme in ("ws", "wss") and url.hostname and (url.port is None or url.port > 0)
+    except ValueError:  # brackets that do not match, or a port beyond 65,535
         good = False
         url = urlsplit("")
     if not good or url.username is not None or url.query or url.fragment or not text.isprintable():

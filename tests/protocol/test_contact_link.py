@@ -95,7 +95,8 @@ def test_values_may_come_in_any_order_and_percent_encoded() -> None:
         (("&token", "#token"), "part after # is missing or doubled"),
         (("wss%3A", "http%3A"), "relay's address"),
         (("wss%3A%2F%2Frelay.example", "wss%3A%2F%2F"), "relay's address"),
-        (("%3A443", "%3A99999"), "relay's address"),
+        (("%3A443", "%3A65536"), "relay's address"),
+        (("%3A443", "%3A0"), "relay's address"),
         (("%3A443", "%3A443%2F%3Fq%3D1"), "relay's address"),
         (("%3A443", "%3A443%23f"), "relay's address"),
         (("%3A443", "%0A"), "relay's address"),
@@ -149,6 +150,17 @@ def test_what_is_not_exactly_a_join_link_is_refused_in_words(change: tuple[str, 
     assert spoilt != JOIN
     with pytest.raises(BadLink, match=said):
         parse_invite_link(spoilt)
+
+
+def test_the_longest_link_and_the_latest_expiry_are_read() -> None:
+    link = InviteLink("wss://relay.example:65535", CODE, "")
+    longest = InviteLink(link.relay, CODE, "n" * (2048 - len(link.format())))
+    assert len(longest.format()) == 2048
+    assert parse_invite_link(longest.format()) == longest
+    with pytest.raises(BadLink, match="too long"):
+        parse_invite_link(longest.format() + "x")
+    latest = CONTACT.replace("1700000000000", "9007199254740991")
+    assert parse_contact_link(latest).expires == 2**53 - 1
 
 
 def test_a_refusal_does_not_repeat_the_secret() -> None:
