@@ -84,7 +84,8 @@ class RelayClient:
         self._feeding = False
         self._group: asyncio.TaskGroup | None = None
         self._finished = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = 0.0
         self._token_job: asyncio.Task[None] | None = None
         self._socket_job: asyncio.Task[None] | None = None
         self._link: Link | None = None
@@ -201,10 +202,11 @@ class RelayClient:
         if deadline is None or self._group is None:
             return
         at = deadline / 1000
-        if self._timer is not None and not self._timer.cancelled() and self._timer.when() <= at:
+        if self._timer is not None and self._timer_at <= at:
             return
         if self._timer is not None:
             self._timer.cancel()
+        self._timer_at = at  # Qt's loop gives handles that do not know their time
         self._timer = asyncio.get_running_loop().call_at(at, self._tick)
 
     def _tick(self) -> None:
