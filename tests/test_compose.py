@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -31,7 +34,7 @@ from agentnet_desktop.vault.errors import (
     WrongPassphrase,
 )
 from agentnet_desktop.vault.kdf import Kdf
-from tests.processes import RelayProcess, SecretService
+from tests.processes import ROOT, RelayProcess, SecretService
 
 WORDS = "a passphrase for tests"
 
@@ -292,3 +295,45 @@ async def test_an_invite_is_kept_until_the_relay_was_reached(tmp_path: Path) -> 
     assert not read_settings(ProfilePaths(tmp_path)).enrolled
     async with opened(tmp_path) as holder:
         assert holder.vault.get_token(INVITE) == "a" * 22
+
+
+UNDER_QT = """
+import asyncio, sys
+from pathlib import Path
+from PySide6.QtCore import QCoreApplication
+from qasync import QEventLoop
+from agentnet_desktop.compose import open_profile
+from agentnet_desktop.control import RemoteAgent
+
+async def main(root, words):
+    holder = await open_profile(Path(root), passphrase=words)
+    await holder.start()
+    assert await holder.agent.wait_connected(20)
+    remote = await RemoteAgent.connect(holder.paths.socket)
+    print((await remote.snapshot()).connection.state)
+    link = await remote.create_contact_link()
+    assert [view.link for view in await holder.agent.contact_links()] == [link.link]
+    await remote.close()
+    await holder.close()
+
+application = QCoreApplication([])
+with QEventLoop(application) as loop:
+    loop.run_until_complete(main(*sys.argv[1:]))
+"""
+
+
+async def test_a_profile_is_held_and_asked_under_qts_loop(
+    tmp_path: Path, relay_process: RelayProcess
+) -> None:
+    await make(tmp_path, relay=None, invite=relay_process.invite_link)
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-W", "error", "-c", UNDER_QT, str(tmp_path), WORDS],
+        cwd=ROOT,
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "CONNECTED"), done.stderr
+    assert done.stderr == ""
