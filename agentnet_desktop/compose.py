@@ -154,7 +154,7 @@ class Holder:
     def _tokens(self) -> TokenSource:
         told = None if self.settings.enrolled else self._enrolled
         if self.settings.token_file:
-            return FileTokens(Path(self.settings.token_file), on_enrolled=told)
+            return FileTokens(Path(self.settings.token_file), invite=self._invite, on_enrolled=told)
         return LocalTokens(
             self.vault.identity,
             agent_id=self.settings.agent_id,

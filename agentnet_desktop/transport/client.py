@@ -221,7 +221,7 @@ class RelayClient:
         except TokenError as error:
             self._feed(signals.TokenFailed(str(error)))
         else:
-            self._feed(signals.TokenReceived(token.text, token.expires_at))
+            self._feed(signals.TokenReceived(token.text, token.expires_at, token.invite))
 
     async def _connection(self, command: signals.Dial) -> None:
         """One connection from the dialling to its end."""
@@ -229,6 +229,7 @@ class RelayClient:
             self._endpoint,
             agent_id=self._agent_id,
             token=command.token,
+            invite=command.invite,
             formats=command.formats,
             tls_pin=self._tls_pin,
         )

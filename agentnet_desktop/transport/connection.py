@@ -135,7 +135,7 @@ class Connection:
     def _dial(self, event: signals.TokenReceived, _before: Moment) -> None:
         self.phase = Phase.DIALLING
         self._until = None  # the shell bounds the time for opening
-        self._out.append(signals.Dial(event.text, self._formats()))
+        self._out.append(signals.Dial(event.text, self._formats(), event.invite))
 
     def _formats(self) -> tuple[Format, ...]:
         return (Format.JSON,) if self._status.degraded else ALL_FORMATS

@@ -94,7 +94,13 @@ def format_of(connection: ClientConnection) -> Format:
 
 
 async def dial(
-    endpoint: Endpoint, *, agent_id: str, token: str, formats: Sequence[Format], tls_pin: str | None
+    endpoint: Endpoint,
+    *,
+    agent_id: str,
+    token: str,
+    invite: str | None,
+    formats: Sequence[Format],
+    tls_pin: str | None,
 ) -> ClientConnection | DialFailed | Refused:
     """Opens a connection.
 
@@ -102,6 +108,7 @@ async def dial(
         endpoint: where to.
         agent_id: for `X-Agent-Id`.
         token: for `Authorization`.
+        invite: for `X-Agent-Invite`, beside a token that cannot carry it.
         formats: what to offer, best first.
         tls_pin: hex SHA-256 of the SPKI to accept instead of the platform's trust.
 
@@ -111,11 +118,14 @@ async def dial(
     options: dict[str, Any] = {}
     if endpoint.secure:
         options["ssl"] = _pinned_context() if tls_pin else _trust()
+    headers = {"Authorization": f"Bearer {token}", "X-Agent-Id": agent_id}
+    if invite is not None:
+        headers["X-Agent-Invite"] = invite
     try:
         return await _Dialling(
             endpoint.url,
             subprotocols=[Subprotocol(fmt.subprotocol) for fmt in formats],
-            additional_headers={"Authorization": f"Bearer {token}", "X-Agent-Id": agent_id},
+            additional_headers=headers,
             user_agent_header=None,
             compression=None,
             proxy=None,

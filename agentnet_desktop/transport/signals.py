@@ -87,6 +87,7 @@ class TokenReceived:
 
     text: str
     expires_at: int | None = None
+    invite: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +192,7 @@ class Dial:
 
     token: str
     formats: tuple[Format, ...]
+    invite: str | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -42,10 +42,12 @@ class Token:
     Attributes:
         text: the JWT.
         expires_at: ms since the Unix epoch by the relay's clock; None when the token does not tell.
+        invite: a code to show beside a token that cannot carry it (`X-Agent-Invite`).
     """
 
     text: str
     expires_at: int | None
+    invite: str | None = None
 
     def __repr__(self) -> str:
         return f"Token(expires_at={self.expires_at})"
@@ -160,14 +162,18 @@ def token_expiry(text: str) -> int | None:
 class FileTokens:
     """Tokens that some other program keeps fresh in a file (`--token-file`)."""
 
-    def __init__(self, path: Path, *, on_enrolled: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, path: Path, *, invite: str | None = None, on_enrolled: Callable[[], None] | None = None
+    ) -> None:
         """Makes the source.
 
         Args:
             path: a file that holds one JWT, read anew each time.
+            invite: the code that lets a new agent in, shown beside the token until the relay has accepted it.
             on_enrolled: is called at the first acceptance.
         """
         self._path = path
+        self._invite = invite
         self._on_enrolled = on_enrolled
 
     def _read(self) -> str:
@@ -185,10 +191,11 @@ class FileTokens:
             raise TokenError(f"The token file {self._path} does not hold a token.") from error
         if not text or len(text) > _LARGEST_FILE or any(c.isspace() for c in text):
             raise TokenError(f"The token file {self._path} does not hold a token.")
-        return Token(text, token_expiry(text))
+        return Token(text, token_expiry(text), self._invite)
 
     def accepted(self) -> None:
-        """Tells once that the relay took the token."""
+        """Forgets the invite, and tells once that the relay took the token."""
+        self._invite = None
         told, self._on_enrolled = self._on_enrolled, None
         if told is not None:
             told()

@@ -14,6 +14,7 @@ import pytest
 
 from agentnet_desktop.transport.endpoint import InsecureEndpoint
 from agentnet_desktop.transport.signals import State, Status
+from agentnet_desktop.transport.tokens import FileTokens
 from relay.wire.codec import Decoded, Format
 from relay.wire.envelope import MessageType
 from relay.wire.errors import WireError
@@ -37,7 +38,22 @@ async def test_a_client_connects_with_token_and_agent_id_and_prefers_msgpack(rel
     assert headers["Sec-WebSocket-Protocol"] == "agentnet.v1+msgpack, agentnet.v1+json"
     assert "Sec-WebSocket-Extensions" not in headers
     assert "User-Agent" not in headers
+    assert "X-Agent-Invite" not in headers
     assert alice.tokens.taken == 1
+
+
+async def test_an_invite_beside_a_token_goes_into_a_header_of_its_own(
+    relay: Make, desk: Make, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("a.b.c")
+    async with relay(until_parted).running() as server:
+        alice = Desk(server.address)
+        alice.client._tokens = FileTokens(tmp_path / "token", invite="CODE")
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            group.create_task(alice.client.run())
+            await alice.reaches(State.CONNECTED)
+            await alice.client.stop()
+    assert server.requests[0]["X-Agent-Invite"] == "CODE"
 
 
 async def test_stopping_says_goodbye_and_closes_with_1000(relay: Make, desk: Make) -> None:

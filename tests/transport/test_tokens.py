@@ -88,12 +88,13 @@ def _unsigned(claims: object) -> str:
 
 async def test_a_token_file_is_read_anew_each_time(tmp_path: Path) -> None:
     file, told = tmp_path / "token", []
-    source = FileTokens(file, on_enrolled=lambda: told.append(True))
+    source = FileTokens(file, invite="CODE", on_enrolled=lambda: told.append(True))
     for expires in (1_800_000_000, 1_800_000_900):
         file.write_text(_unsigned({"exp": expires}) + "\n")
         token = await source.token(now_ms=NOW, fresh=True)
-        assert token.expires_at == expires * 1000
+        assert (token.expires_at, token.invite) == (expires * 1000, "CODE")
     source.accepted()
+    assert (await source.token(now_ms=NOW, fresh=False)).invite is None
     source.accepted()
     assert told == [True]
 
