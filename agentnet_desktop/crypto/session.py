@@ -20,7 +20,7 @@ from agentnet_desktop.protocol.canonical import NotCanonical, jcs
 from relay.wire.control import EncryptedContent, parse
 from relay.wire.envelope import MAX_INTEGER, Envelope, MessageType, agent_key, b64decode, b64encode
 from relay.wire.errors import WireError
-from relay.wire.strict import parse_json
+from relay.wire.strict import MAX_DEPTH, check_value
 
 from .errors import (
     BadSignature,
@@ -367,9 +367,11 @@ def _nonce(keys: SessionKeys, hedge: bytes, seq: int, header: bytes, plaintext: 
 
 def _parse_plaintext(plaintext: bytes) -> tuple[dict[str, Any], int]:
     try:
-        value = parse_json(plaintext)
-        canonical = jcs(value) == plaintext
-    except (WireError, NotCanonical) as error:
+        value = msgspec.json.decode(plaintext)
+        if plaintext.count(b"{") + plaintext.count(b"[") > MAX_DEPTH:  # else it cannot be nested too deep
+            check_value(value, "")
+        canonical = jcs(value) == plaintext  # so no key stands twice, and there is one way to write it
+    except (msgspec.DecodeError, WireError, NotCanonical, RecursionError, UnicodeError) as error:
         raise ContentInvalid("the plaintext is not canonical JSON") from error
     if not canonical:
         raise ContentInvalid("the plaintext is not canonical JSON")

@@ -295,6 +295,11 @@ def test_a_plaintext_of_another_form_is_refused(plaintext: bytes, why: str) -> N
         received(resigned(plaintext))
 
 
+def test_a_wide_plaintext_is_not_taken_for_a_deep_one() -> None:
+    wide = {"slots": [{"start": n} for n in range(30)], "deep": [[[[[[[[[[[[["x"]]]]]]]]]]]]]}
+    assert received(resigned(jcs({**GOOD, "data": wide}))).content == wide
+
+
 def test_a_plaintext_with_other_padding_is_refused() -> None:
     with pytest.raises(ContentInvalid, match="padding"):
         received(resigned(SEALED.plaintext, padded=SEALED.plaintext))
