@@ -36,7 +36,9 @@ from agentnet_desktop.agent.ports import Availability, Client, ClientFactory, Cl
 from agentnet_desktop.agent.presence import Presence
 from agentnet_desktop.agent.queries import Queries
 from agentnet_desktop.agent.receiving import Receiving
+from agentnet_desktop.agent.repeats import Repeats
 from agentnet_desktop.agent.sealing import Sealing
+from agentnet_desktop.agent.session_life import SessionLife
 from agentnet_desktop.agent.timing import Timing
 from agentnet_desktop.agent.trust import Trust
 from agentnet_desktop.calendars.zone import local_zone
@@ -105,10 +107,14 @@ class Agent(Commands):
         self._journal = journal = Journal(ground)
         self._presence = presence = Presence(ground, journal)
         trust = Trust(ground, journal, presence)
-        self._handshakes = handshakes = Handshakes(ground, journal, trust)
-        self._delivery = delivery = Delivery(ground, journal, Sealing(ground), handshakes, presence)
-        self._conversations = conversations = Conversations(ground, handshakes, delivery)
-        self._receiving = receiving = Receiving(ground, journal, handshakes, delivery)
+        life = SessionLife(ground, trust)
+        self._repeats = repeats = Repeats(ground, journal, presence)
+        self._handshakes = handshakes = Handshakes(ground, journal, trust, life, repeats)
+        self._delivery = delivery = Delivery(
+            ground, journal, Sealing(ground), handshakes, repeats, life, presence
+        )
+        self._conversations = conversations = Conversations(ground, handshakes, life, delivery)
+        self._receiving = receiving = Receiving(ground, journal, handshakes, life, delivery)
         self._negotiation = Negotiation(ground, journal, conversations, delivery, receiving)
         self._queries = Queries(ground, journal, conversations, delivery)
         self._people = People(ground, journal, trust, presence, handshakes, conversations, delivery)
@@ -117,6 +123,7 @@ class Agent(Commands):
             journal=journal,
             presence=presence,
             handshakes=handshakes,
+            repeats=repeats,
             delivery=delivery,
             receiving=receiving,
             conversations=conversations,
@@ -124,7 +131,7 @@ class Agent(Commands):
             queries=self._queries,
         )
         delivery.on_ended = self._ended
-        handshakes.on_active = delivery.look
+        life.on_active = delivery.look
         self._frames: deque[tuple[Element, bytes]] = deque()
         self._arrived = asyncio.Event()
         self._connection = ConnectionView(ConnectionState.OFFLINE, relay_url)
@@ -141,7 +148,7 @@ class Agent(Commands):
         jobs: dict[str, Callable[[Turn], None]] = {
             "outbox": self._delivery.due,
             "probe": self._delivery.probe,
-            "handshakes": self._handshakes.due,
+            "handshakes": self._repeats.due,
             "gaps": self._receiving.gaps_due,
             "proposals": self._negotiation.due,
             "queries": self._queries.due,
@@ -171,7 +178,7 @@ class Agent(Commands):
         """Sets the deadlines that a restart forgot, and does what was due meanwhile."""
         outbox.recover(turn.session, turn.now)
         self._delivery.due(turn)
-        self._handshakes.due(turn)
+        self._repeats.due(turn)
         self._receiving.gaps_due(turn)
         self._negotiation.due(turn)
         self._queries.due(turn)
@@ -297,7 +304,7 @@ class Agent(Commands):
         self._presence.forget()
         self._presence.connected = True
         self._presence.announce(turn)
-        self._handshakes.online(turn, None)
+        self._repeats.online(turn, None)
         self._delivery.connected(turn)
 
     def _disconnected(self, turn: Turn) -> None:

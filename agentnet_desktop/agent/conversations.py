@@ -21,6 +21,7 @@ from relay.wire.envelope import MessageType
 if TYPE_CHECKING:
     from agentnet_desktop.agent.delivery import Delivery
     from agentnet_desktop.agent.handshakes import Handshakes
+    from agentnet_desktop.agent.session_life import SessionLife
 
 _LIVE = (SessionState.ACTIVE, SessionState.UNCONFIRMED, SessionState.PENDING)
 
@@ -28,10 +29,11 @@ _LIVE = (SessionState.ACTIVE, SessionState.UNCONFIRMED, SessionState.PENDING)
 class Conversations:
     """The conversations of one agent."""
 
-    def __init__(self, ground: Ground, handshakes: Handshakes, delivery: Delivery) -> None:
+    def __init__(self, ground: Ground, handshakes: Handshakes, life: SessionLife, delivery: Delivery) -> None:
         """Keeps the rooms it works with."""
         self._ground = ground
         self._handshakes = handshakes
+        self._life = life
         self._delivery = delivery
 
     def choose(self, turn: Turn, contact: Contact) -> str:
@@ -64,12 +66,12 @@ class Conversations:
         """Ends a conversation from this side: says so to the peer, and seals nothing more in it."""
         content = build_content(DisconnectContent(reason=reason or None))
         self._delivery.post(turn, contact, conversation_id, MessageType.DISCONNECT, content)
-        self._handshakes.close(turn, contact.agent_id, conversation_id)
+        self._life.close(turn, contact.agent_id, conversation_id)
 
     def ended(self, turn: Turn, peer: str, conversation_id: str) -> None:
         """The peer ended a conversation."""
         self._delivery.end_conversation(turn, peer, conversation_id)
-        self._handshakes.end_conversation(turn, peer, conversation_id)
+        self._life.end_conversation(turn, peer, conversation_id)
 
     def rotate(self, turn: Turn, peer: str | None) -> int:
         """Starts new handshakes in the live conversations with one peer or all; returns how many."""

@@ -17,8 +17,8 @@ from sqlalchemy import select, update
 from agentnet_desktop.agent.errors import NotAllowed, NotFound
 from agentnet_desktop.agent.events import OutboxChanged, Verified
 from agentnet_desktop.agent.ground import Ground, Turn
-from agentnet_desktop.agent.handshakes import NO_SESSION, PEER_OFFLINE
 from agentnet_desktop.agent.sealing import Sealing, thaw, too_large
+from agentnet_desktop.agent.session_life import NO_SESSION, PEER_OFFLINE
 from agentnet_desktop.agent.trust import KEY_CHANGED
 from agentnet_desktop.crypto.errors import CryptoError
 from agentnet_desktop.crypto.session import Sealed, verify_receipt
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from agentnet_desktop.agent.handshakes import Handshakes
     from agentnet_desktop.agent.journal import Journal
     from agentnet_desktop.agent.presence import Presence
+    from agentnet_desktop.agent.repeats import Repeats
+    from agentnet_desktop.agent.session_life import SessionLife
     from relay.wire.codec import Decoded
     from relay.wire.control import AckContent, ErrorContent
 
@@ -83,6 +85,8 @@ class Delivery:
         journal: Journal,
         sealing: Sealing,
         handshakes: Handshakes,
+        repeats: Repeats,
+        life: SessionLife,
         presence: Presence,
     ) -> None:
         """Keeps the rooms it works with."""
@@ -90,6 +94,8 @@ class Delivery:
         self._journal = journal
         self._sealing = sealing
         self._handshakes = handshakes
+        self._repeats = repeats
+        self._life = life
         self._presence = presence
         self._open: set[str] = set()  # sent on this connection and not settled
         self._resent: set[str] = set()
@@ -328,7 +334,7 @@ class Delivery:
         """The relay handed a message to the recipient's connection; no proof of delivery."""
         row = outbox.get(turn.session, message_id)
         if row is None:
-            self._handshake_news(turn, message_id, "ROUTED", self._handshakes.routed)
+            self._handshake_news(turn, message_id, "ROUTED", self._repeats.routed)
             return
         state = next_state(DeliveryState(row.state), DeliveryEvent.ROUTED)
         if state != row.state:
@@ -369,7 +375,7 @@ class Delivery:
             contacts.touch(turn.session, row.peer, turn.now)
         self._journal.state(turn, row.log_seq, state, "receipt verified")
         if row.message_type == MessageType.DISCONNECT:
-            self._handshakes.end_conversation(turn, row.peer, row.conversation_id)
+            self._life.end_conversation(turn, row.peer, row.conversation_id)
         self._forget(turn, row.message_id)
 
     @staticmethod
@@ -389,7 +395,7 @@ class Delivery:
         row = outbox.get(turn.session, message_id) if isinstance(message_id, str) else None
         if row is None:
             if isinstance(message_id, str) and error.error_code == "RECIPIENT_NOT_FOUND":
-                self._handshake_news(turn, message_id, "QUEUED", self._handshakes.not_found)
+                self._handshake_news(turn, message_id, "QUEUED", self._repeats.not_found)
             return
         resent = row.message_id in self._resent
         event = on_error(error.error_code, recoverable=error.recoverable, resent=resent)

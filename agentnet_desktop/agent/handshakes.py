@@ -1,19 +1,20 @@
-"""Handshakes: starting, answering, confirming and repeating them, and what a new session replaces.
+"""Handshakes: starting, answering and confirming them.
 
-Implements docs/protocol.md, *Handshake*, *Confirmation* and *Rotation and loss*. A pending handshake and its
-ephemeral key live in the database until answered, superseded or seven days old. Who may get an answer is
-`trust`'s affair; messages that wait for a session are `delivery`'s.
+Implements docs/protocol.md, *Handshake* and *Confirmation*. A pending handshake and its ephemeral key live in
+the database until answered, superseded or seven days old. Who may get an answer is `trust`'s affair, sending
+again is `repeats`'s, and what a new session replaces is `session_life`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agentnet_desktop.agent.events import Verified
 from agentnet_desktop.agent.ground import Ground, Turn
+from agentnet_desktop.agent.repeats import Repeats
 from agentnet_desktop.agent.sealing import freeze, thaw
+from agentnet_desktop.agent.session_life import INITIATOR, RESPONDER, SessionLife, after
 from agentnet_desktop.agent.trust import Answer, Trust
 from agentnet_desktop.crypto import handshake
 from agentnet_desktop.crypto.errors import CryptoError
@@ -23,9 +24,8 @@ from agentnet_desktop.crypto.replay import ReceiveWindow
 from agentnet_desktop.crypto.session import SessionKeys
 from agentnet_desktop.protocol import contact as trust_states
 from agentnet_desktop.protocol.contact import ContactState
-from agentnet_desktop.protocol.delivery import MAX_ATTEMPTS, retry_delay_ms
-from agentnet_desktop.protocol.session import SessionEvent, SessionState, next_state
-from agentnet_desktop.store import contacts, outbox, sessions
+from agentnet_desktop.protocol.session import SessionEvent, SessionState
+from agentnet_desktop.store import sessions
 from agentnet_desktop.store.contacts import Contact
 from agentnet_desktop.store.sessions import StoredSession
 from relay.wire import control
@@ -37,22 +37,19 @@ if TYPE_CHECKING:
     from agentnet_desktop.agent.journal import Journal
     from relay.wire.codec import Decoded
 
-INITIATOR = "INITIATOR"
-RESPONDER = "RESPONDER"
-FRESH_MS = 1000  # an answer sent within this time is still on its way
-NO_SESSION = "NO_SESSION"
-PEER_OFFLINE = "PEER_OFFLINE"
-
 
 class Handshakes:
     """The handshakes of one agent."""
 
-    def __init__(self, ground: Ground, journal: Journal, trust: Trust) -> None:
+    def __init__(
+        self, ground: Ground, journal: Journal, trust: Trust, life: SessionLife, repeats: Repeats
+    ) -> None:
         """Keeps the rooms it works with."""
         self._ground = ground
         self._journal = journal
         self._trust = trust
-        self.on_active: Callable[[Turn], None] = lambda _: None  # messages may go now
+        self._life = life
+        self._repeats = repeats
 
     # --------------------------------------------------------------------------------------- starting
 
@@ -101,8 +98,7 @@ class Handshakes:
             ),
         )
         ephemeral.wipe()
-        self._journal.sent(turn, envelope, state="IN_FLIGHT")
-        turn.send(envelope)
+        self._repeats.transmit(turn, envelope)
         turn.wake("handshakes", turn.now + ground.timing.handshake_repeat)
 
     def recover(self, turn: Turn, contact: Contact, conversation_id: str) -> None:
@@ -122,7 +118,7 @@ class Handshakes:
         ]
         if pending:
             self._note_handshake(turn, contact.agent_id, conversation_id)
-            self._repeat(turn, pending[0], turn.now + self._ground.timing.handshake_repeat)
+            self._repeats.initiation(turn, pending[0])
         else:
             self.begin(turn, contact, conversation_id)
 
@@ -182,16 +178,16 @@ class Handshakes:
                 state="IGNORED",
                 note="Both started at once; ours goes on",
             )
-            # Ours was not on its way just now: the peer has not got it, or has dropped it.
-            if own.attempts == 0 or turn.now - self._last_begun(own) >= FRESH_MS:
-                self._repeat(turn, own, turn.now + self._ground.timing.handshake_repeat)
+            # Ours is not on its way just now: the peer has not got it, or has dropped it.
+            if not self._repeats.on_its_way(turn, own):
+                self._repeats.initiation(turn, own)
             return
         if own is not None:
-            sessions.wipe(turn.session, own.row_id, self._next(own, SessionEvent.WIPED))
+            sessions.wipe(turn.session, own.row_id, after(own, SessionEvent.WIPED))
         self._journal.received(turn, decoded, verified=Verified.GOOD, note=words)
         answered = [stored for stored in known if stored.response is not None]
         if answered:
-            self._send_response(turn, answered[0])
+            self._repeats.response(turn, answered[0])
         else:
             self.answer(turn, contact, offer)
 
@@ -278,20 +274,7 @@ class Handshakes:
         keys.wipe()
         stored = sessions.get(turn.session, row_id)
         if stored is not None:
-            self._send_response(turn, stored)
-
-    def _send_response(self, turn: Turn, stored: StoredSession) -> None:
-        """Sends a stored response; until it is confirmed it is repeated on the retry schedule."""
-        if stored.response is None:
-            return
-        response = thaw(stored.response)
-        if stored.state == SessionState.UNCONFIRMED:
-            at = turn.now + retry_delay_ms(stored.attempts + 1)
-            stored = replace(stored, attempts=stored.attempts + 1, next_attempt_at=at)
-            sessions.save(turn.session, stored)
-            turn.wake("handshakes", at)
-        self._journal.sent(turn, response, state="SENT")
-        turn.send(response)
+            self._repeats.response(turn, stored)
 
     def _response(self, turn: Turn, decoded: Decoded) -> None:
         envelope = decoded.envelope
@@ -329,7 +312,7 @@ class Handshakes:
         self._journal.received(turn, decoded, verified=Verified.GOOD)
         self._send_confirmation(turn, stored, keys)
         keys.wipe()
-        self._activate(turn, stored, SessionEvent.ANSWERED)
+        self._life.activate(turn, stored, SessionEvent.ANSWERED)
 
     def _repeated_response(self, turn: Turn, decoded: Decoded, stored: StoredSession) -> None:
         """The same answer again: our confirmation was lost. Another answer is not taken."""
@@ -382,138 +365,4 @@ class Handshakes:
         finally:
             keys.wipe()
         self._journal.received(turn, decoded, verified=Verified.GOOD)
-        self.prove(turn, stored, SessionEvent.CONFIRMED)
-
-    # -------------------------------------------------------------------------------------- activation
-
-    def prove(self, turn: Turn, stored: StoredSession, event: SessionEvent) -> None:
-        """The peer has shown that it has a session's keys, by a tag or by a message that opened."""
-        if stored.state == SessionState.UNCONFIRMED:
-            self._activate(turn, stored, event)
-
-    def _activate(self, turn: Turn, stored: StoredSession, event: SessionEvent) -> None:
-        """Makes a session the one of its conversation, retires the others, and frees what waited for it."""
-        fresh = replace(
-            stored,
-            state=self._next(stored, event),
-            confirmed_at=turn.now,
-            next_attempt_at=None,
-        )
-        sessions.save(turn.session, fresh)
-        for other in sessions.in_conversation(turn.session, stored.peer, stored.conversation_id):
-            if other.row_id == stored.row_id or other.state == SessionState.CLOSED:
-                continue
-            self._retire(turn, other, SessionEvent.REPLACED)
-        outbox.unseal_conversation(turn.session, stored.peer, stored.conversation_id, None)
-        outbox.wake_peer(turn.session, stored.peer, turn.now, reasons=("", NO_SESSION, PEER_OFFLINE))
-        contacts.touch(turn.session, stored.peer, turn.now)
-        self._trust.session_ready(turn, stored.peer)
-        self.on_active(turn)
-
-    def _retire(self, turn: Turn, stored: StoredSession, event: SessionEvent) -> None:
-        """Takes a session out of use: what is live still opens for a day, what never was live goes now."""
-        state = self._next(stored, event)
-        if state == SessionState.CLOSED:
-            sessions.wipe(turn.session, stored.row_id, state)
-            return
-        wipe_at = stored.wipe_at or turn.now + self._ground.timing.transition
-        sessions.save(
-            turn.session,
-            replace(stored, state=state, retired_at=stored.retired_at or turn.now, wipe_at=wipe_at),
-        )
-        turn.wake("handshakes", wipe_at)
-
-    def end_conversation(self, turn: Turn, peer: str, conversation_id: str) -> None:
-        """Ends a conversation: its sessions seal nothing more and their keys go after a day."""
-        known = sessions.conversation(turn.session, peer, conversation_id)
-        if known is not None and known.ended_at is None:
-            sessions.save_conversation(turn.session, replace(known, ended_at=turn.now))
-        for stored in sessions.in_conversation(turn.session, peer, conversation_id):
-            if stored.state != SessionState.CLOSED:
-                self._retire(turn, stored, SessionEvent.ENDED)
-
-    def close(self, turn: Turn, peer: str, conversation_id: str) -> None:
-        """Ends a conversation from this side; its session still seals what was posted in it before."""
-        known = sessions.conversation(turn.session, peer, conversation_id)
-        if known is not None and known.ended_at is None:
-            sessions.save_conversation(turn.session, replace(known, ended_at=turn.now))
-
-    def _last_begun(self, stored: StoredSession) -> int:
-        """Returns when a pending handshake of ours was last sent."""
-        if stored.next_attempt_at is None:
-            return stored.created_at
-        return stored.next_attempt_at - self._ground.timing.handshake_repeat
-
-    @staticmethod
-    def _last_sent(stored: StoredSession) -> int:
-        """Returns when a response was last sent: its next sending is one retry delay later."""
-        if stored.next_attempt_at is None:
-            return stored.created_at
-        return stored.next_attempt_at - retry_delay_ms(stored.attempts)
-
-    @staticmethod
-    def _next(stored: StoredSession, event: SessionEvent) -> SessionState:
-        return next_state(SessionState(stored.state), event)
-
-    # ------------------------------------------------------------------------------------------ due
-
-    def due(self, turn: Turn) -> None:
-        """Repeats what is due, drops what is too old, wipes what had its day."""
-        life = self._ground.timing.handshake_life
-        sessions.wipe_due(turn.session, turn.now, SessionState.CLOSED)
-        for stored in sessions.due(turn.session, turn.now):
-            if stored.state == SessionState.PENDING and turn.now - stored.created_at >= life:
-                sessions.wipe(turn.session, stored.row_id, self._next(stored, SessionEvent.LAPSED))
-            elif stored.state == SessionState.PENDING:
-                self._repeat(turn, stored, turn.now + self._ground.timing.handshake_repeat)
-            elif stored.state == SessionState.UNCONFIRMED and stored.attempts < MAX_ATTEMPTS:
-                self._send_response(turn, stored)
-            else:
-                sessions.save(turn.session, replace(stored, next_attempt_at=None))
-        if (at := sessions.next_deadline(turn.session)) is not None:
-            turn.wake("handshakes", at)
-
-    def _repeat(self, turn: Turn, stored: StoredSession, at: int) -> None:
-        """Sends a pending handshake again, unchanged."""
-        contact = contacts.get(turn.session, stored.peer)
-        sessions.save(turn.session, replace(stored, next_attempt_at=at))
-        turn.wake("handshakes", at)
-        if contact is None or not trust_states.may_send(ContactState(contact.state)):
-            return
-        envelope = thaw(stored.initiation or b"")
-        self._journal.sent(turn, envelope, state="IN_FLIGHT")
-        turn.send(envelope)
-
-    def routed(self, turn: Turn, peer: str, message_id: str) -> bool:
-        """The relay handed our handshake over; False when the message is none."""
-        stored = sessions.by_message_id(turn.session, peer, message_id)
-        if stored is None:
-            return False
-        if stored.state == SessionState.PENDING:
-            sessions.save(turn.session, replace(stored, attempts=stored.attempts + 1))
-        return True
-
-    def not_found(self, turn: Turn, peer: str, message_id: str) -> bool:
-        """The relay did not find the peer: our handshake is tried again when it comes online, or by a probe."""
-        stored = sessions.by_message_id(turn.session, peer, message_id)
-        if stored is None:
-            return False
-        if stored.state == SessionState.PENDING:
-            at = turn.now + self._ground.timing.probe
-            sessions.save(turn.session, replace(stored, next_attempt_at=at))
-            turn.wake("handshakes", at)
-        return True
-
-    def online(self, turn: Turn, peer: str | None) -> None:
-        """Sends pending handshakes that nobody got yet: a peer, or with None this agent, came online."""
-        found = (
-            sessions.in_states(turn.session, (SessionState.PENDING, SessionState.UNCONFIRMED))
-            if peer is None
-            else sessions.of_peer(turn.session, peer, (SessionState.PENDING, SessionState.UNCONFIRMED))
-        )
-        for stored in found:
-            if stored.state == SessionState.UNCONFIRMED and stored.attempts < MAX_ATTEMPTS:
-                if turn.now - self._last_sent(stored) >= FRESH_MS:
-                    self._send_response(turn, stored)
-            elif stored.role == INITIATOR and stored.attempts == 0:
-                self._repeat(turn, stored, turn.now + self._ground.timing.handshake_repeat)
+        self._life.prove(turn, stored, SessionEvent.CONFIRMED)

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from agentnet_desktop.agent.presence import Presence
     from agentnet_desktop.agent.queries import Queries
     from agentnet_desktop.agent.receiving import Receiving
+    from agentnet_desktop.agent.repeats import Repeats
 
 Element = Decoded | WireError
 
@@ -60,6 +61,7 @@ class Inbound:
         journal: Journal,
         presence: Presence,
         handshakes: Handshakes,
+        repeats: Repeats,
         delivery: Delivery,
         receiving: Receiving,
         conversations: Conversations,
@@ -71,6 +73,7 @@ class Inbound:
         self._journal = journal
         self._presence = presence
         self._handshakes = handshakes
+        self._repeats = repeats
         self._delivery = delivery
         self._receiving = receiving
         self._conversations = conversations
@@ -156,7 +159,7 @@ class Inbound:
         self._presence.note(contact.agent_id, online)
         self._presence.tell(turn, contact)
         if online:
-            self._handshakes.online(turn, contact.agent_id)
+            self._repeats.online(turn, contact.agent_id)
             self._delivery.online(turn, contact.agent_id)
         else:
             self._delivery.offline(turn, contact.agent_id)

@@ -42,6 +42,7 @@ from relay.wire.errors import ERRORS, ErrorCode, WireError
 if TYPE_CHECKING:
     from agentnet_desktop.agent.handshakes import Handshakes
     from agentnet_desktop.agent.journal import Journal
+    from agentnet_desktop.agent.session_life import SessionLife
     from relay.wire.codec import Decoded
 
 
@@ -82,11 +83,19 @@ class Receiver(Protocol):
 class Receiving:
     """Opens what peers sealed for this agent."""
 
-    def __init__(self, ground: Ground, journal: Journal, handshakes: Handshakes, delivery: Delivery) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        journal: Journal,
+        handshakes: Handshakes,
+        life: SessionLife,
+        delivery: Delivery,
+    ) -> None:
         """Keeps the rooms it works with; `receiver` is set when all rooms stand."""
         self._ground = ground
         self._journal = journal
         self._handshakes = handshakes
+        self._life = life
         self._delivery = delivery
         self.receiver: Receiver | None = None
 
@@ -171,7 +180,7 @@ class Receiving:
         """A message opened: the peer has the session's keys."""
         if stored.state == SessionState.UNCONFIRMED:
             fresh = sessions.get(turn.session, stored.row_id)  # with the window just written
-            self._handshakes.prove(turn, fresh or stored, SessionEvent.OPENED)
+            self._life.prove(turn, fresh or stored, SessionEvent.OPENED)
 
     def _again(self, turn: Turn, decoded: Decoded, seen: InboxRow) -> None:
         """The same bytes again: the stored acknowledgement again, and nothing else."""

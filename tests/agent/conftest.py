@@ -127,13 +127,13 @@ class World:
 
     async def settle(self) -> None:
         """Waits until nobody has anything to do at the present time."""
-        while True:
+        calm = 0
+        while calm < 3:  # a task that was just started has not run yet
+            await asyncio.sleep(0)
             quiet = all(p.dead or p.agent.is_quiet for p in self.peers if p.running)
+            calm = calm + 1 if quiet and not self.relay.pending and not self.clock.due() else 0
             if quiet and self.clock.due():
                 self.clock.ring(self.clock.now)
-            elif quiet and not self.relay.pending:
-                return
-            await asyncio.sleep(0)
 
     async def advance(self, milliseconds: int) -> None:
         """Lets time pass, and everything happen that is due on the way."""
