@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(given)
     if options.offscreen or (options.demo and not _has_display()):
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
-    if not options.offscreen and not _has_display() and "QT_QPA_PLATFORM" not in os.environ:
+    if not options.offscreen and not _has_display() and not os.environ.get("QT_QPA_PLATFORM"):
         print(
             "agentnet-desktop: there is no display; use --offscreen, or the agentnet command.",
             file=sys.stderr,

@@ -45,6 +45,7 @@ class InstanceServer(QObject):
 
     def __init__(self, profile: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._sockets: list[QLocalSocket] = []
         self._server = QLocalServer(self)
         self._server.setSocketOptions(QLocalServer.SocketOption.UserAccessOption)
         self._server.newConnection.connect(self._take)
@@ -62,15 +63,31 @@ class InstanceServer(QObject):
     def close(self) -> None:
         """Stop listening."""
         self._server.close()
+        for socket in self._sockets:
+            socket.abort()
 
     def _take(self) -> None:
-        while (socket := self._server.nextPendingConnection()) is not None:
-            socket.readyRead.connect(lambda taken=socket: self._read(taken))
-            socket.disconnected.connect(socket.deleteLater)
-            if socket.bytesAvailable():
-                self._read(socket)
+        while self._server.hasPendingConnections():
+            socket = self._server.nextPendingConnection()
+            # Bound methods only: a function that holds the socket would be torn down inside its destructor.
+            self._sockets.append(socket)
+            socket.readyRead.connect(self._read)
+            socket.disconnected.connect(self._drop)
+        self._read()
 
-    def _read(self, socket: QLocalSocket) -> None:
-        while socket.canReadLine():
-            line = bytes(socket.readLine(_LONGEST).data()).decode("utf-8", "replace").strip()
-            self.received.emit(line)
+    def _read(self) -> None:
+        for socket in list(self._sockets):
+            while socket.canReadLine():
+                line = bytes(socket.readLine(_LONGEST).data()).decode("utf-8", "replace").strip()
+                self.received.emit(line)
+
+    def _drop(self) -> None:
+        self._read()
+        ended = [
+            socket
+            for socket in self._sockets
+            if socket.state() is QLocalSocket.LocalSocketState.UnconnectedState
+        ]
+        for socket in ended:
+            self._sockets.remove(socket)
+            socket.deleteLater()

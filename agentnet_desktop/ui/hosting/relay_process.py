@@ -52,7 +52,7 @@ class RelayProcess(QObject):
         self._data_dir = data_dir
         self._state = RelayState.STOPPED
         self._rest: dict[str, str] = {"out": "", "err": ""}
-        self._helpers: list[QProcess] = []
+        self._helpers: dict[QProcess, Callable[[int, str, str], None]] = {}
         self.address = ""
         self.lines: list[str] = []
         self._process = self._child()
@@ -175,18 +175,20 @@ class RelayProcess(QObject):
 
     def _run(self, arguments: list[str], finished: Callable[[int, str, str], None]) -> None:
         helper = self._child()
-        self._helpers.append(helper)
-
-        def ended(code: int, _status: object) -> None:
-            output = bytes(helper.readAllStandardOutput().data()).decode("utf-8", "replace")
-            errors = bytes(helper.readAllStandardError().data()).decode("utf-8", "replace")
-            self._helpers.remove(helper)
-            helper.deleteLater()
-            finished(code, output, errors)
-
-        helper.finished.connect(ended)
+        self._helpers[helper] = finished
+        helper.finished.connect(self._helper_ended)
         program, full = relay_command(*arguments)
         helper.start(program, full)
+
+    def _helper_ended(self) -> None:
+        ended = [child for child in self._helpers if child.state() is QProcess.ProcessState.NotRunning]
+        for helper in ended:
+            finished = self._helpers.pop(helper)
+            output = bytes(helper.readAllStandardOutput().data()).decode("utf-8", "replace")
+            errors = bytes(helper.readAllStandardError().data()).decode("utf-8", "replace")
+            code = helper.exitCode()
+            helper.deleteLater()
+            finished(code, output, errors)
 
     def _set_state(self, state: RelayState) -> None:
         if state is not self._state:

@@ -1,0 +1,245 @@
+"""The first run and the opening of a profile, with the real relay as the window's own child."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from agentnet_desktop import profile as profile_files
+from agentnet_desktop.agent.events import ConnectionState
+from agentnet_desktop.agent.tasks import Tasks
+from agentnet_desktop.compose import open_profile
+from agentnet_desktop.ui.hosting.relay_process import RelayProcess, RelayState
+from agentnet_desktop.ui.navigation import PageName
+from agentnet_desktop.ui.preferences import Preferences
+from agentnet_desktop.ui.session import Profiles, Session
+from agentnet_desktop.ui.single_instance import InstanceServer, hand_over
+from agentnet_desktop.ui.theme.current import ThemeSwitch
+from agentnet_desktop.ui.unlock import TroublePage, UnlockPage
+from agentnet_desktop.ui.wizard.steps import IdentityStep, RelayStep
+from agentnet_desktop.ui.wizard.wizard import Place, Wizard
+from tests.ui.conftest import until
+from tests.ui.test_main_job import profiles
+
+Run = Callable[[Coroutine[Any, Any, None]], None]
+WORDS = "a passphrase that lives as long as a test"
+
+
+async def load() -> Profiles:
+    """As the program does, but a locked profile asks for its words."""
+    from dataclasses import replace
+
+    async def opened(root: Path, words: str | None) -> Any:
+        return await open_profile(root, passphrase=words)
+
+    return replace(profiles(), open=opened)
+
+
+@contextlib.asynccontextmanager
+async def window(folder: Path, theme: ThemeSwitch) -> AsyncIterator[Session]:
+    """A running session on a profile, ended in order."""
+    preferences = Preferences(folder)
+    if not preferences.host_relay:
+        preferences.relay_port = 0  # any that is free: other tests run relays too
+    session = Session(folder, theme, preferences, load)
+    tasks = Tasks()
+    session.show(minimized=False)
+    running = tasks.start(session.run(), name="the window")
+    try:
+        yield session
+    finally:
+        session.close()
+        await running
+        assert session.relay is None or session.relay.state is RelayState.STOPPED
+        session.deleteLater()
+
+
+async def walk_through(session: Session, qtbot: QtBot) -> None:
+    """Make a profile by clicks: an id, a passphrase for a vault file, and a relay hosted here."""
+    await until(lambda: session.window.findChild(Wizard) is not None, "the wizard")
+    wizard = session.window.findChild(Wizard)
+    assert isinstance(wizard, Wizard)
+    assert not wizard.next.isEnabled()
+    qtbot.keyClicks(wizard.identity.agent_id, "alice")
+    qtbot.keyClicks(wizard.identity.passphrase, WORDS)
+    assert not wizard.next.isEnabled()
+    qtbot.keyClicks(wizard.identity.repeated, WORDS)
+    wizard.identity.vault_file.setChecked(True)
+    for _ in range(3):
+        qtbot.mouseClick(wizard.next, Qt.MouseButton.LeftButton)
+    await until(lambda: wizard.place() is Place.CONTACT, "the last step")
+    await until(lambda: wizard.contact.link.line.text().startswith("agentnet://contact/alice"), "my link")
+    qtbot.mouseClick(wizard.next, Qt.MouseButton.LeftButton)
+
+
+async def connected(session: Session) -> None:
+    snapshot: list[ConnectionState] = []
+    session.bridge.connection_changed.connect(lambda view: snapshot.append(view.state))
+    agent = session.bridge.agent
+    assert agent is not None
+    assert await agent.wait_connected(30)
+
+
+def test_the_wizard_makes_a_profile_that_opens_again_with_its_passphrase(
+    run: Run, profile: Path, theme: ThemeSwitch, qtbot: QtBot
+) -> None:
+    async def scenario() -> None:
+        async with window(profile, theme) as session:
+            await walk_through(session, qtbot)
+            await connected(session)
+            assert session.relay is not None
+            assert session.relay.state is RelayState.RUNNING
+            assert session.bridge.snapshot is not None
+            assert session.bridge.snapshot.agent_id == "alice"
+        async with window(profile, theme) as session:
+            await until(lambda: isinstance(session.window.stack.currentWidget(), UnlockPage), "the question")
+            page = session.window.stack.currentWidget()
+            assert isinstance(page, UnlockPage)
+            qtbot.keyClicks(page.passphrase, "a wrong one")
+            qtbot.keyClick(page.passphrase, Qt.Key.Key_Return)
+            await until(lambda: page.notice.text(), "the refusal")
+            qtbot.keyClicks(page.passphrase, WORDS)
+            qtbot.mouseClick(page.unlock, Qt.MouseButton.LeftButton)
+            await until(lambda: session.bridge.snapshot is not None, "the agent")
+            await connected(session)
+            session.window.show_page(PageName.RELAY)
+            assert session.window.pages is not None
+            relay = session.window.pages.relay
+            qtbot.mouseClick(relay.invite_button, Qt.MouseButton.LeftButton)
+            await until(lambda: relay.invite.line.text().startswith("agentnet://join"), "an invite")
+            qtbot.mouseClick(relay.stop_button, Qt.MouseButton.LeftButton)
+            await until(lambda: relay.start_button.isEnabled(), "the relay's end")
+
+    run(scenario())
+
+
+def test_leaving_the_wizard_makes_nothing_and_ends(
+    run: Run, profile: Path, theme: ThemeSwitch, qtbot: QtBot
+) -> None:
+    async def scenario() -> None:
+        async with window(profile, theme) as session:
+            await until(lambda: session.window.findChild(Wizard) is not None, "the wizard")
+            wizard = session.window.findChild(Wizard)
+            assert isinstance(wizard, Wizard)
+            qtbot.keyClick(wizard, Qt.Key.Key_Escape)
+            await until(session._closing.is_set, "the end")
+
+    run(scenario())
+    assert not profile.exists()
+
+
+def test_a_profile_that_another_holds_is_told_and_tried_again(
+    run: Run, profile: Path, theme: ThemeSwitch, qtbot: QtBot
+) -> None:
+    async def scenario() -> None:
+        made = profiles()
+        await made.make(
+            profile,
+            agent_id="alice",
+            invite=f"agentnet://join?relay=ws%3A%2F%2F127.0.0.1%3A9&name=x#invite={'A' * 22}",
+            key_store="file",
+            passphrase=WORDS,
+            insecure=False,
+        )
+        held = await open_profile(profile, passphrase=WORDS)
+        async with window(profile, theme) as session:
+            await until(lambda: isinstance(session.window.stack.currentWidget(), TroublePage), "the trouble")
+            page = session.window.stack.currentWidget()
+            assert isinstance(page, TroublePage)
+            assert "in use" in page.words.text() or "pid" in page.words.text()
+            await held.close()
+            qtbot.mouseClick(page.retry, Qt.MouseButton.LeftButton)
+            await until(lambda: isinstance(session.window.stack.currentWidget(), UnlockPage), "the question")
+
+    run(scenario())
+
+
+def test_a_second_launch_hands_over_its_link(
+    run: Run, profile: Path, theme: ThemeSwitch, qtbot: QtBot
+) -> None:
+    profile.mkdir()
+    assert not hand_over(profile, "agentnet://contact/bob")
+    server = InstanceServer(profile)
+    assert server.listens
+    with qtbot.waitSignal(server.received) as got:
+        assert hand_over(profile, "agentnet://contact/bob")
+    assert got.args == ["agentnet://contact/bob"]
+    with qtbot.waitSignal(server.received) as got:
+        assert hand_over(profile, "")
+    assert got.args == [""]
+    assert not hand_over(profile / "other", "x")
+    server.close()
+    assert not hand_over(profile, "x")
+
+
+@pytest.mark.parametrize(
+    ("agent_id", "good"), [("alice", True), ("a", False), ("system", False), ("al ice", False)]
+)
+def test_the_first_step_checks_the_id(qtbot: QtBot, theme: ThemeSwitch, agent_id: str, good: bool) -> None:
+    step = IdentityStep()
+    qtbot.addWidget(step)
+    step.agent_id.setText(agent_id)
+    assert step.complete() is good
+    assert bool(step.problem.text()) is not good
+
+
+def test_a_vault_file_needs_a_passphrase(qtbot: QtBot, theme: ThemeSwitch) -> None:
+    step = IdentityStep()
+    qtbot.addWidget(step)
+    step.agent_id.setText("alice")
+    step.vault_file.setChecked(True)
+    assert not step.complete()
+    step.passphrase.setText("short")
+    assert not step.complete()
+    step.passphrase.setText("long enough words")
+    step.repeated.setText("long enough word")
+    assert not step.complete()
+    step.repeated.setText("long enough words")
+    assert step.complete()
+
+
+def test_the_relay_step_reads_an_invite_link(qtbot: QtBot, theme: ThemeSwitch) -> None:
+    step = RelayStep()
+    qtbot.addWidget(step)
+    assert step.complete()
+    step.joined.setChecked(True)
+    assert not step.complete()
+    step.invite.setText("https://example.org")
+    assert not step.complete()
+    assert "not a join link" in step.notice.text()
+    step.invite.setText(f"agentnet://join?relay=wss%3A%2F%2Frelay.example%3A443&name=Home#invite={'A' * 22}")
+    assert step.complete()
+    assert "joins Home" in step.notice.text()
+
+
+def test_a_relay_whose_port_is_taken_says_so(run: Run, tmp_path: Path, theme: ThemeSwitch) -> None:
+    async def scenario() -> None:
+        first, second = RelayProcess(tmp_path / "one"), RelayProcess(tmp_path / "two")
+        first.start(port=0, name="One")
+        address = await first.started()
+        assert first.pid() > 0
+        second.start(port=int(address.rsplit(":", 1)[1]), name="Two")
+        with pytest.raises(RuntimeError, match=r"(?i)port|in use|address"):
+            await second.started()
+        assert second.state is RelayState.STOPPED
+        await first.stopped()
+        await first.stopped()
+        assert first.state is RelayState.STOPPED
+
+    run(scenario())
+
+
+def test_preferences_are_written_only_into_a_profile_that_exists(profile: Path) -> None:
+    preferences = Preferences(profile)
+    preferences.notify_details = True
+    assert not profile.exists()
+    profile.mkdir()
+    preferences.save()
+    assert Preferences(profile).notify_details is True
+    assert not profile_files.ProfilePaths(profile).settings.exists()
