@@ -226,7 +226,7 @@ async def test_only_the_owner_can_reach_the_socket(left_behind: Path) -> None:
 async def test_a_folder_that_is_a_link_is_not_trusted(tmp_path: Path) -> None:
     link(tmp_path / "run", tmp_path)
     with pytest.raises(UnsafeFolder):
-        await ControlServer(Fake(), tmp_path / "run" / "s").start()  # type: ignore[arg-type]  # a stand-in
+        await ControlServer(Fake(), tmp_path / "run" / "s").start()  # type: ignore[arg-type]  # a stand-in with the same commands
 
 
 async def test_on_loopback_the_token_is_asked_for_and_kept_private(

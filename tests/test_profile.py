@@ -111,8 +111,8 @@ def test_a_released_lock_names_nobody_and_can_be_released_again(tmp_path: Path) 
 def test_the_socket_path_always_fits_into_a_socket_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert ProfilePaths(Path("/home/a/.local")).socket == Path("/home/a/.local/run/control.sock")
-    long = Path("/home") / ("ä" * 60) / "profile"
+    assert ProfilePaths(Path("/srv/a/profile")).socket == Path("/srv/a/profile/run/control.sock")
+    long = Path("/srv") / ("ä" * 60) / "profile"
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
     assert ProfilePaths(long).socket.parent == Path("/run/user/1000/agentnet")
     assert len(str(ProfilePaths(long).socket)) < 100

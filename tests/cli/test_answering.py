@@ -70,7 +70,7 @@ async def worked(agent: Fake, use: Callable[[Answering], Any], **options: Any) -
     """Lets the rule work until it has nothing more to do; returns what was done and what was said."""
     said: list[str] = []
     given: dict[str, Any] = {"rule": "ask", "terminal": None, "approve_contacts": False, "warn": said.append}
-    answering = Answering(agent, **(given | options))  # type: ignore[arg-type]  # a stand-in
+    answering = Answering(agent, **(given | options))  # type: ignore[arg-type]  # a stand-in with the same commands
     task = asyncio.ensure_future(answering.work())
     result = use(answering)
     if result is not None:

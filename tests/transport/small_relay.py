@@ -15,6 +15,7 @@ from typing import Any
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
 
 from agentnet_desktop.transport.client import RelayClient
 from agentnet_desktop.transport.signals import State, Status
@@ -124,7 +125,7 @@ class Relay:
             self.handle,
             "127.0.0.1",
             port,
-            subprotocols=[Format.MSGPACK.subprotocol, Format.JSON.subprotocol],  # type: ignore[list-item]
+            subprotocols=[Subprotocol(fmt.subprotocol) for fmt in (Format.MSGPACK, Format.JSON)],
             process_request=self.process_request,
             compression=None,
             ssl=self.ssl,
