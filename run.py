@@ -298,7 +298,7 @@ def lint() -> int:
         "format": ["ruff", "format", "--check", "--quiet", "."],
         "lint": ["ruff", "check", "--quiet", "."],
         "types": ["mypy"],
-        "import rules": ["lint-imports"],
+        "import rules": ["lint-imports", "--no-logo"],
     }
     failed = []
     for name, (program, *arguments) in checks.items():
