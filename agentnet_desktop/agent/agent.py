@@ -31,6 +31,7 @@ from agentnet_desktop.agent.inbound import Element, Inbound
 from agentnet_desktop.agent.journal import Journal
 from agentnet_desktop.agent.log_queries import LogQueries
 from agentnet_desktop.agent.negotiation import Negotiation
+from agentnet_desktop.agent.outcomes import Outcomes
 from agentnet_desktop.agent.people import People
 from agentnet_desktop.agent.ports import Availability, Client, ClientFactory, Clock, ConnectionLike, Random
 from agentnet_desktop.agent.presence import Presence
@@ -110,9 +111,7 @@ class Agent(Commands):
         life = SessionLife(ground, trust)
         self._repeats = repeats = Repeats(ground, journal, presence)
         self._handshakes = handshakes = Handshakes(ground, journal, trust, life, repeats)
-        self._delivery = delivery = Delivery(
-            ground, journal, Sealing(ground), handshakes, repeats, life, presence
-        )
+        self._delivery = delivery = Delivery(ground, journal, Sealing(ground), handshakes, presence)
         self._conversations = conversations = Conversations(ground, handshakes, life, delivery)
         self._receiving = receiving = Receiving(ground, journal, handshakes, life, delivery)
         self._negotiation = Negotiation(ground, journal, conversations, delivery, receiving)
@@ -125,6 +124,7 @@ class Agent(Commands):
             handshakes=handshakes,
             repeats=repeats,
             delivery=delivery,
+            outcomes=Outcomes(journal, delivery, repeats, life, presence),
             receiving=receiving,
             conversations=conversations,
             negotiation=self._negotiation,

@@ -12,16 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from agentnet_desktop.agent.errors import NotAllowed, NotFound
-from agentnet_desktop.agent.events import OutboxChanged, Verified
+from agentnet_desktop.agent.events import OutboxChanged
 from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.agent.sealing import Sealing, thaw, too_large
 from agentnet_desktop.agent.session_life import NO_SESSION, PEER_OFFLINE
 from agentnet_desktop.agent.trust import KEY_CHANGED
-from agentnet_desktop.crypto.errors import CryptoError
-from agentnet_desktop.crypto.session import Sealed, verify_receipt
+from agentnet_desktop.crypto.session import Sealed
 from agentnet_desktop.protocol.contact import ContactState, may_send
 from agentnet_desktop.protocol.delivery import (
     MAX_ATTEMPTS,
@@ -30,10 +29,9 @@ from agentnet_desktop.protocol.delivery import (
     FailureReason,
     expiry,
     next_state,
-    on_error,
     retry_delay_ms,
 )
-from agentnet_desktop.store import audit_log, contacts, outbox, sessions
+from agentnet_desktop.store import contacts, outbox, sessions
 from agentnet_desktop.store.audit_log import LogEntry
 from agentnet_desktop.store.contacts import Contact
 from agentnet_desktop.store.models import OutboxModel
@@ -45,10 +43,6 @@ if TYPE_CHECKING:
     from agentnet_desktop.agent.handshakes import Handshakes
     from agentnet_desktop.agent.journal import Journal
     from agentnet_desktop.agent.presence import Presence
-    from agentnet_desktop.agent.repeats import Repeats
-    from agentnet_desktop.agent.session_life import SessionLife
-    from relay.wire.codec import Decoded
-    from relay.wire.control import AckContent, ErrorContent
 
 BATCH = 64
 _IDLE_FIRST_MS = 1_000
@@ -67,15 +61,6 @@ def outbox_waits(turn: Turn) -> bool:
     return turn.session.execute(found).first() is not None
 
 
-def _refund(turn: Turn, row: OutboxRow) -> None:
-    """Gives an attempt back: the relay did not hand the message to anybody."""
-    turn.session.execute(
-        update(OutboxModel)
-        .where(OutboxModel.message_id == row.message_id, OutboxModel.attempts > 0)
-        .values(attempts=OutboxModel.attempts - 1)
-    )
-
-
 class Delivery:
     """The outbox of one agent at work."""
 
@@ -85,8 +70,6 @@ class Delivery:
         journal: Journal,
         sealing: Sealing,
         handshakes: Handshakes,
-        repeats: Repeats,
-        life: SessionLife,
         presence: Presence,
     ) -> None:
         """Keeps the rooms it works with."""
@@ -94,11 +77,8 @@ class Delivery:
         self._journal = journal
         self._sealing = sealing
         self._handshakes = handshakes
-        self._repeats = repeats
-        self._life = life
         self._presence = presence
         self._open: set[str] = set()  # sent on this connection and not settled
-        self._resent: set[str] = set()
         self._noted: set[tuple[str, str]] = set()  # conversations that are in the database
         self._backlog = True  # some row may be QUEUED
         self._idle_ms = _IDLE_FIRST_MS
@@ -286,7 +266,7 @@ class Delivery:
             outbox.park_peer(turn.session, row.peer, reason)
             return False
         if self._presence.online(row.peer) is False and row.reason != PEER_OFFLINE:
-            self._park(turn, row.peer)
+            self.park(turn, row.peer)
             return False
         if row.attempts >= MAX_ATTEMPTS:
             self.fail(turn, row, FailureReason.ATTEMPTS_EXHAUSTED)
@@ -301,7 +281,7 @@ class Delivery:
         self._send(turn, row, stored)
         return True
 
-    def _park(self, turn: Turn, peer: str) -> None:
+    def park(self, turn: Turn, peer: str) -> None:
         """Puts a peer's messages back until it comes online or a probe is due."""
         outbox.park_peer(turn.session, peer, PEER_OFFLINE)
         self._backlog = True
@@ -328,110 +308,7 @@ class Delivery:
         self._open.add(row.message_id)
         turn.send(envelope)
 
-    # ------------------------------------------------------------------------------------------ outcomes
-
-    def routed(self, turn: Turn, message_id: str) -> None:
-        """The relay handed a message to the recipient's connection; no proof of delivery."""
-        row = outbox.get(turn.session, message_id)
-        if row is None:
-            self._handshake_news(turn, message_id, "ROUTED", self._repeats.routed)
-            return
-        state = next_state(DeliveryState(row.state), DeliveryEvent.ROUTED)
-        if state != row.state:
-            outbox.move(turn.session, message_id, state, next_attempt_at=row.next_attempt_at)
-            self._journal.state(turn, row.log_seq, state)
-
-    def _handshake_news(
-        self, turn: Turn, message_id: str, state: str, tell: Callable[[Turn, str, str], bool]
-    ) -> None:
-        for entry in audit_log.by_message(turn.session, message_id):
-            if entry.direction == "out" and tell(turn, entry.peer, message_id):
-                self._journal.state(turn, entry.seq, state)
-                return
-
-    def receipt(self, turn: Turn, decoded: Decoded, ack: AckContent) -> None:
-        """Handles ACK DELIVERED: the peer has a message on disk, by its signature."""
-        sender = decoded.envelope.sender_id
-        row = outbox.get(turn.session, ack.message_id)
-        contact = contacts.get(turn.session, sender)
-        mine = row is not None and agent_key(row.peer) == agent_key(sender)
-        if row is None or not mine or contact is None or contact.identity_key is None:
-            self._journal.received(turn, decoded, state="IGNORED", note="It acknowledges no message of ours")
-            return
-        if not self._holds(turn, contact.identity_key, ack):
-            self._journal.refused_as(
-                turn,
-                decoded,
-                "BAD_RECEIPT",
-                f"A receipt that claims to be from {sender} carries a wrong signature; it was refused.",
-            )
-            return
-        self._journal.received(turn, decoded, verified=Verified.GOOD)
-        if row.state == DeliveryState.DELIVERED:
-            return
-        state = next_state(DeliveryState(row.state), DeliveryEvent.RECEIPT)
-        outbox.settle(turn.session, row.message_id, state, turn.now)
-        if turn.now - (contact.last_exchange_at or 0) >= TOUCH_MS:
-            contacts.touch(turn.session, row.peer, turn.now)
-        self._journal.state(turn, row.log_seq, state, "receipt verified")
-        if row.message_type == MessageType.DISCONNECT:
-            self._life.end_conversation(turn, row.peer, row.conversation_id)
-        self._forget(turn, row.message_id)
-
-    @staticmethod
-    def _holds(turn: Turn, identity_key: bytes, ack: AckContent) -> bool:
-        """Tells whether a receipt is for any ciphertext ever sent of its message."""
-        for digest in outbox.digests(turn.session, ack.message_id):
-            try:
-                verify_receipt(identity_key, digest, ack.log_head or b"", ack.signature or b"")
-            except CryptoError:
-                continue
-            return True
-        return False
-
-    def relay_error(self, turn: Turn, error: ErrorContent) -> None:
-        """Does to a row what the relay's ERROR about it says."""
-        message_id = error.details.get("originalMessageId")
-        row = outbox.get(turn.session, message_id) if isinstance(message_id, str) else None
-        if row is None:
-            if isinstance(message_id, str) and error.error_code == "RECIPIENT_NOT_FOUND":
-                self._handshake_news(turn, message_id, "QUEUED", self._repeats.not_found)
-            return
-        resent = row.message_id in self._resent
-        event = on_error(error.error_code, recoverable=error.recoverable, resent=resent)
-        state = DeliveryState(row.state) if event is None else next_state(DeliveryState(row.state), event)
-        if state == row.state and event is not None:
-            return
-        if event is DeliveryEvent.NOT_FOUND:
-            self._not_found(turn, row)
-        elif event is DeliveryEvent.FAIL:
-            self.fail(turn, row, FailureReason.REFUSED_BY_RELAY)
-        elif event is DeliveryEvent.RESEND:
-            self._resent.add(row.message_id)
-            self._backlog = True
-            outbox.move(turn.session, row.message_id, state, next_attempt_at=turn.now)
-            self._journal.state(turn, row.log_seq, state, error.error_code)
-        elif row.next_attempt_at is not None:
-            at = max(row.next_attempt_at, turn.now + error.retry_after)
-            outbox.move(turn.session, row.message_id, row.state, next_attempt_at=at)
-            self._journal.state(turn, row.log_seq, row.state, error.error_code)
-
-    def _not_found(self, turn: Turn, row: OutboxRow) -> None:
-        self._presence.note(row.peer, False)
-        _refund(turn, row)
-        self._park(turn, row.peer)
-        self._journal.state(turn, row.log_seq, DeliveryState.QUEUED, "recipient not found")
-        self._open.discard(row.message_id)
-
-    def peer_error(self, turn: Turn, peer: str, error: ErrorContent) -> None:
-        """Handles an ERROR of a peer, sealed: it could not take a message of ours, whose row ends."""
-        message_id = error.details.get("originalMessageId")
-        row = outbox.get(turn.session, message_id) if isinstance(message_id, str) else None
-        if row is not None and agent_key(row.peer) == agent_key(peer):
-            if row.settled_at is None:
-                self.fail(turn, row, FailureReason.REFUSED_BY_PEER)
-            else:
-                self.on_ended(turn, row, FailureReason.REFUSED_BY_PEER)
+    # ------------------------------------------------------------------------------------------ endings
 
     def fail(self, turn: Turn, row: OutboxRow, reason: FailureReason) -> None:
         """Ends a message's way without success."""
@@ -440,12 +317,16 @@ class Delivery:
     def _end(self, turn: Turn, row: OutboxRow, state: DeliveryState, reason: str) -> None:
         outbox.settle(turn.session, row.message_id, state, turn.now, reason)
         self._journal.state(turn, row.log_seq, state, reason)
-        self._forget(turn, row.message_id)
+        self.settled(turn, row.message_id)
         self.on_ended(turn, row, reason)
 
-    def _forget(self, turn: Turn, message_id: str) -> None:
+    def came_back(self, message_id: str) -> None:
+        """Notes that a message is not on its way any more."""
         self._open.discard(message_id)
-        self._resent.discard(message_id)
+
+    def settled(self, turn: Turn, message_id: str) -> None:
+        """Notes that a message's way has ended."""
+        self._open.discard(message_id)
         self._changed(turn)
 
     def end_conversation(self, turn: Turn, peer: str, conversation_id: str) -> None:
@@ -525,7 +406,7 @@ class Delivery:
         """A peer went offline: its messages wait, and attempts are not spent."""
         contact = contacts.get(turn.session, peer)
         if contact is not None and may_send(ContactState(contact.state)):
-            self._park(turn, peer)
+            self.park(turn, peer)
 
     async def count(self) -> None:
         """Tells faces how many messages are not delivered."""

