@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -55,6 +56,8 @@ def collect_on_this_thread() -> Iterator[None]:
     """Widgets die on this thread, as in the program: see `ui/garbage.py`."""
     gc.disable()
     yield
+    # Without a running loop Qt keeps what `deleteLater` was called on, and every new sheet polishes it again.
+    QCoreApplication.sendPostedEvents(None, int(QEvent.Type.DeferredDelete.value))
     gc.collect()
     gc.enable()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,10 @@ def window(bridge: Bridge, theme: ThemeSwitch, tmp_path: Path, qtbot: QtBot) -> 
     return made
 
 
+def _shows(window: MainWindow, page: QWidget) -> bool:
+    return window.stack.currentWidget() is page
+
+
 def pages_of(window: MainWindow) -> Pages:
     assert window.pages is not None
     return window.pages
@@ -56,7 +61,7 @@ def test_every_page_opens_by_its_shortcut(window: MainWindow, qtbot: QtBot) -> N
         window.activateWindow()
     for number, page in enumerate(PageName, start=1):
         qtbot.keyClick(window, getattr(Qt.Key, f"Key_{number}"), Qt.KeyboardModifier.ControlModifier)
-        assert window.stack.currentWidget() is pages.by_name[page]
+        qtbot.waitUntil(partial(_shows, window, pages.by_name[page]))
 
 
 def test_counts_stand_beside_what_waits(window: MainWindow, bridge: Bridge) -> None:
@@ -166,13 +171,20 @@ def test_the_theme_is_switched_in_the_settings(window: MainWindow, theme: ThemeS
 def test_nothing_sticks_out_of_a_small_window(window: MainWindow, qtbot: QtBot, page: PageName) -> None:
     window.show_page(page)
     shown = pages_of(window).by_name[page]
-    qtbot.waitUntil(lambda: window.width() == 1024)
-    assert shown.minimumSizeHint().width() <= window.stack.width()
-    for widget in shown.findChildren(QAbstractButton):
-        if widget.isVisible() and widget.text():
-            right = widget.mapTo(window, widget.rect().bottomRight()).x()
-            assert right <= window.width(), widget.text()
-            assert widget.width() >= widget.minimumSizeHint().width(), widget.text()
+    qtbot.waitExposed(window)
+
+    def inside() -> None:
+        assert shown.minimumSizeHint().width() <= window.stack.width()
+        for widget in shown.findChildren(QAbstractButton):
+            if widget.isVisible() and widget.text():
+                right = widget.mapTo(window, widget.rect().bottomRight()).x()
+                assert right <= window.width(), widget.text()
+                assert widget.width() >= widget.minimumSizeHint().width(), widget.text()
+
+    qtbot.waitUntil(inside)
+    if page is PageName.CONTACTS:
+        pages_of(window).contacts.show_contact("eve")
+        qtbot.waitUntil(inside)
 
 
 @pytest.mark.parametrize("page", list(PageName))

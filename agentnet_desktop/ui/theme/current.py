@@ -69,7 +69,8 @@ class ThemeSwitch(QObject):
     def choose(self, choice: ThemeChoice) -> None:
         """Switch to `choice` at once."""
         self._choice = choice
-        self._apply()
+        if self._wanted() is not _InForce.colours:
+            self._apply()
 
     @Slot()
     def _follow_system(self) -> None:
