@@ -6,7 +6,10 @@ hash chain, with an FTS5 table that holds the words only, as one would write it 
 
 from __future__ import annotations
 
+import contextlib
+import json
 import random
+import resource
 import sqlite3
 import tempfile
 import time
@@ -16,6 +19,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from agentnet_desktop.audit.export import ExportFormat, Source, export_log
 from agentnet_desktop.audit.filter import parse
 from agentnet_desktop.store import audit_log, log_search, outbox
 from agentnet_desktop.store.audit_log import NewEntry
@@ -227,6 +231,43 @@ def filter_table(db: Database, plain: Plain, rows: int) -> Table:
     return table
 
 
+def proof_table(db: Database, folder: Path, rows: int) -> Table:
+    """Measures exporting and verifying the whole log, and the memory that it takes."""
+    table = Table(f"Export of {rows:,} rows", ["", "rows/s", "MB written", "MB of memory more"])
+    source = Source("agent", KEY, "wss://relay.example", START)
+    plain = folder / "plain.jsonl"
+    for file_format in ExportFormat:
+        before = resident()
+        begin = time.perf_counter()
+        made = export_log(db, folder / "export", source, file_format=file_format)
+        speed, more = rows / (time.perf_counter() - begin), resident() - before
+        table.row(f"{file_format}", speed, made.size / 1e6, more)
+        table.bound(f"{file_format}: rows/s", speed, ">=", 20_000)
+        table.bound(f"{file_format}: MB of memory more", more, "<=", 50)
+    begin = time.perf_counter()
+    with plain.open("w") as out:
+        for place in range(1, rows + 1, 500):
+            for row in db_rows(folder / "plain.db", place):
+                out.write(json.dumps(row, default=repr) + "\n")
+    table.row(
+        "plain sqlite3 and json.dumps", rows / (time.perf_counter() - begin), plain.stat().st_size / 1e6, ""
+    )
+    return table
+
+
+def db_rows(path: Path, place: int) -> list[object]:
+    """Some rows of the plain log."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return connection.execute(
+            "SELECT * FROM log WHERE seq >= ? AND seq < ?", (place, place + 500)
+        ).fetchall()
+
+
+def resident() -> float:
+    """The most memory that this process has had, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def outbox_table(folder: Path, rows: int) -> Table:
     """Measures a start with a full outbox: opening, recovering, the first messages to send, the next deadline."""
     path = folder / "outbox.db"
@@ -264,7 +305,8 @@ def main(short: bool) -> int:
         db = Database.open(folder / "log.db", KEY, now_ms=lambda: START)
         plain = Plain(folder / "plain.db")
         tables = [log_table(db, plain, rows), filter_table(db, plain, rows)]
-        db.close_sync()
         plain.connection.close()
+        tables.append(proof_table(db, folder, rows))
+        db.close_sync()
         tables.append(outbox_table(folder, 100_000))
     return max(table.finish() for table in tables)

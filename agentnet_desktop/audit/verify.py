@@ -298,9 +298,10 @@ def database_items(db: Database, *, first: int = 1, raw: bool = False) -> Iterat
         steps = audit_log.steps_of(session, entries[0].seq, entries[-1].seq)
         return [item_of(e, contents.get(e.seq), tuple(steps.get(e.seq, ())), raw=raw) for e in entries]
 
-    while found := db.read_log_sync(partial(chunk, start=first)):
+    upcoming = db.read_log_soon(partial(chunk, start=first))
+    while found := upcoming.result():
+        upcoming = db.read_log_soon(partial(chunk, start=found[-1].seq + 1))
         yield from found
-        first = found[-1].seq + 1
 
 
 def database_anchors(db: Database) -> Iterator[Anchor]:

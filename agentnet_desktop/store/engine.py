@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
@@ -93,6 +94,10 @@ class Database:
     def read_log_sync(self, job: Job[T]) -> T:
         """Like `read_log`, blocking; not for a thread that runs a loop."""
         return self._log_reader.submit(job).result()
+
+    def read_log_soon(self, job: Job[T]) -> Future[T]:
+        """Like `read_log`, without waiting: for those who work on one part while the next is read."""
+        return self._log_reader.submit(job)
 
     def interrupt(self) -> None:
         """Cancels the search that runs at this moment, which raises `ReadCancelled` at its caller."""

@@ -17,6 +17,7 @@ OPEN_STATES = ("QUEUED", "IN_FLIGHT", "ROUTED")
 FAILED_STATES = ("FAILED", "EXPIRED", "REFUSED")
 _MOST_TEXT = 20_000  # characters of one entry that can be searched
 _LONGEST_WORD = 64  # characters; what is longer is an encoding, not a word
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
 _NO_ID = re.compile(r"[^A-Za-z0-9._:-]")
 
 
@@ -66,6 +67,8 @@ def words(text: str) -> list[str]:
 
     Letters of scripts that write no spaces (Han, Hiragana, Katakana, Thai, Lao, Khmer) are a word each.
     """
+    if text.isascii():  # most texts: the same words, found much faster
+        return [word[:_LONGEST_WORD] for word in _ASCII_WORD.findall(text.lower())]
     found: list[str] = []
     current: list[str] = []
     for char in _folded(text):
@@ -83,8 +86,6 @@ def words(text: str) -> list[str]:
 
 
 def _folded(text: str) -> str:
-    if text.isascii():
-        return text.lower()
     flat = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     return "".join(char for char in flat if not unicodedata.combining(char))
 

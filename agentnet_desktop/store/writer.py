@@ -142,7 +142,6 @@ class Writer:
         else:
             self._undo(connection, queued.error)
         connection.exec_driver_sql("RELEASE job")
-        session.expunge_all()
         session.close()
 
     def _undo(self, connection: Connection, error: BaseException) -> None:

@@ -124,6 +124,13 @@ def test_words_ignore_case_accents_and_width(text: str, found: list[str]) -> Non
     assert words(text) == found
 
 
+@given(st.text(st.characters(codec="ascii"), max_size=200))
+def test_plain_text_gives_the_same_words_on_the_short_way(text: str) -> None:
+    longer = words(f"{text} é")
+    assert longer[:-1] == words(text)
+    assert longer[-1] == "e"
+
+
 def test_texts_of_different_fields_make_no_phrase() -> None:
     assert searchable("Team lunch", {"a": ["x", {"b": "y z"}], "n": 5}) == "team lunch . x . y z"
 
