@@ -157,17 +157,3 @@ class Writer:
         except sqlcipher3.DatabaseError as error:
             if fault(self._path, error) is None:
                 raise
-
-
-def run_alone(engine: Engine, job: Callable[[Session], Any]) -> Any:
-    """Runs one job in one transaction on the calling thread: for tools that hold no `Database`."""
-    with engine.begin() as connection:
-        session = Session(bind=connection, join_transaction_mode="rollback_only")
-        try:
-            result = job(session)
-            pending = log_index.Pending()
-            pending.take(session)
-            pending.write(connection)
-            return result
-        finally:
-            session.close()
