@@ -15,7 +15,7 @@ from agentnet_desktop.ui.preferences import Preferences
 from agentnet_desktop.ui.theme.tokens import SPACE_L, SPACE_M, SPACE_S, Tone
 from agentnet_desktop.ui.trust import Mark
 from agentnet_desktop.ui.widgets.labels import Badge, Label
-from agentnet_desktop.ui.widgets.parts import Card, Notice, Page, button, row, scrolled
+from agentnet_desktop.ui.widgets.parts import Card, Notice, Page, button, inset, row, scrolled
 
 _LINE_LIMIT = 400
 
@@ -97,7 +97,7 @@ class RelayPage(Page):
         self._address = Label(role="mono", selectable=True, wrap=True)
         self.port = QSpinBox()
         self.port.setRange(0, 65535)
-        self.port.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
+        inset(self.port)
         self.port.setValue(self._preferences.relay_port)
         self.port.setSpecialValueText(self.tr("any"))
         self.port.setAccessibleName(self.tr("Port"))

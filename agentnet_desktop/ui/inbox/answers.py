@@ -12,7 +12,7 @@ from agentnet_desktop.ui import text, trust
 from agentnet_desktop.ui.models.meetings_model import agreed_slot
 from agentnet_desktop.ui.theme.tokens import SPACE_S
 from agentnet_desktop.ui.widgets.labels import Label
-from agentnet_desktop.ui.widgets.parts import button, row
+from agentnet_desktop.ui.widgets.parts import button, inset, row
 
 _NOTE_LIMIT = 500
 
@@ -84,7 +84,7 @@ class SuggestPanel(QWidget):
         self.end_time.setAccessibleName(self.tr("To"))
         for edit in (self.start_time, self.end_time):
             edit.setDisplayFormat("HH:mm")
-            edit.setButtonSymbols(QTimeEdit.ButtonSymbols.NoButtons)
+            inset(edit)
         self.day.setDisplayFormat("ddd d MMM yyyy")
         self._error = Label(role="error", wrap=True)
         self._error.hide()

@@ -28,7 +28,7 @@ from agentnet_desktop.ui.meetings.free import common_starts, free_slots
 from agentnet_desktop.ui.models.contacts_model import ContactsModel, shown_name
 from agentnet_desktop.ui.theme.tokens import SPACE_L, SPACE_M, SPACE_S, SPACE_XL, Tone
 from agentnet_desktop.ui.widgets.labels import Label
-from agentnet_desktop.ui.widgets.parts import Notice, button, row
+from agentnet_desktop.ui.widgets.parts import Notice, button, inset, row
 
 _LENGTHS_MIN = (15, 30, 45, 60, 90, 120)
 _AGENT_ID = int(Qt.ItemDataRole.UserRole)
@@ -105,7 +105,7 @@ class NewMeetingDialog(QDialog):
         self.day.setDisplayFormat("ddd d MMM yyyy")
         self.start = QTimeEdit(QTime(10, 0))
         self.start.setDisplayFormat("HH:mm")
-        self.start.setButtonSymbols(QTimeEdit.ButtonSymbols.NoButtons)
+        inset(self.start)
         self.length = QComboBox()
         for minutes in _LENGTHS_MIN:
             self.length.addItem(text.duration(minutes * 60_000), minutes)

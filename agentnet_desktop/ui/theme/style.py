@@ -99,6 +99,12 @@ QLineEdit:focus, QComboBox:focus, QDateEdit:focus, QTimeEdit:focus, QSpinBox:foc
 QAbstractSpinBox QLineEdit, QComboBox QLineEdit, QAbstractSpinBox QLineEdit:focus {{
   border: none; padding: 0; min-height: 0; background: transparent;
 }}
+QTimeEdit::up-button, QSpinBox::up-button {{
+  subcontrol-origin: border; subcontrol-position: top right; width: 0; border: none;
+}}
+QTimeEdit::down-button, QSpinBox::down-button {{
+  subcontrol-origin: border; subcontrol-position: bottom right; width: 0; border: none;
+}}
 QLineEdit[invalid="true"] {{ border-color: {bad}; }}
 QPlainTextEdit[code="true"] {{ font-family: "{mono}"; font-size: {code}px; background: {surface}; }}
 QComboBox::drop-down, QDateEdit::drop-down {{ border: none; width: 26px; }}

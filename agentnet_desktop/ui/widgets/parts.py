@@ -8,6 +8,7 @@ from typing import TypeVar
 from PySide6.QtCore import QEvent, QObject, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import (
+    QAbstractSpinBox,
     QBoxLayout,
     QFrame,
     QHBoxLayout,
@@ -97,6 +98,11 @@ def _add_all(layout: QBoxLayout, items: tuple[QWidget | QLayout | int | None, ..
             layout.addLayout(item)
         else:
             layout.addWidget(item)
+
+
+def inset(edit: QAbstractSpinBox) -> None:
+    """Move the text of a spin box off its rounded edge; the style sheet's padding does not reach it."""
+    edit.lineEdit().setTextMargins(SPACE_S - 2, 0, 0, 0)
 
 
 class Rule(QFrame):
