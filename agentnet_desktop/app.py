@@ -145,13 +145,16 @@ def _run_window(options: argparse.Namespace) -> int:
     from agentnet_desktop.ui.theme.current import ThemeSwitch
 
     profile = _profile_folder(options)
-    if hand_over(profile, options.link):
+    if options.screenshots is None and hand_over(profile, options.link):
         return 0
     preferences = Preferences(profile)
     theme = ThemeSwitch(qt, preferences.theme)
     from agentnet_desktop.ui.session import Session
 
-    session = Session(profile, theme, preferences, load_profiles, link=options.link)
+    pictures = options.screenshots
+    if pictures is not None:
+        pictures.mkdir(parents=True, exist_ok=True)
+    session = Session(profile, theme, preferences, load_profiles, link=options.link, pictures=pictures)
     session.show(minimized=options.minimized or preferences.start_minimized)
     qt.processEvents()  # the frame is on the screen before anything slow is imported
     from agentnet_desktop.ui.loop import WindowLoop

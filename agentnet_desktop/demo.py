@@ -69,7 +69,7 @@ def run_demo(*, screenshots: Path | None, watched: bool) -> int:
         with loop:
             loop.run_until_complete(demo.run(session))
         demo.say_end()
-    return 0 if demo.done else 1
+    return 0 if demo.done or (watched and not demo.trouble) else 1
 
 
 class _Demo:

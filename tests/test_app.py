@@ -62,3 +62,52 @@ def test_the_demo_goes_the_whole_way_and_leaves_nothing(tmp_path: Path) -> None:
     } <= pictures
     assert list(temporary.glob("agentnet-demo-*")) == []
     assert [path for path in home.rglob("*") if "agentnet" in path.name.lower()] == []
+
+
+def test_pictures_of_a_profile_that_is_not_there_show_the_first_run(tmp_path: Path) -> None:
+    done = run(
+        "--offscreen", "--profile", str(tmp_path / "p"), "--screenshots", str(tmp_path / "s"), cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "s").iterdir()] == ["first-run.png"]
+    assert not (tmp_path / "p").exists()
+
+
+def test_the_window_ends_in_order_when_it_is_told_to(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "agentnet_desktop", "--offscreen", "--profile", str(tmp_path / "p")]
+    started = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "QT_LOGGING_RULES": "*=false"},
+    )
+    try:
+        code = end_once_it_listens(started, tmp_path / "p")
+    finally:
+        started.kill()
+        assert started.stderr is not None
+        errors = started.stderr.read()
+        started.stderr.close()
+        started.wait()
+    assert code == 0, errors
+    assert "Traceback" not in errors
+
+
+def end_once_it_listens(started: subprocess.Popen[str], profile: Path) -> int:
+    """Ask to end as soon as later launches reach it; returns the exit code."""
+    for _ in range(LIMIT_S):
+        assert started.poll() is None
+        if _listens(profile):
+            second = run("--offscreen", "--profile", str(profile), cwd=profile.parent)
+            assert second.returncode == 0
+            started.terminate()
+            return started.wait(LIMIT_S)
+    raise AssertionError("it never listened")
+
+
+def _listens(profile: Path) -> bool:
+    """Ask in a process of its own, which brings Qt's sockets along and takes a moment."""
+    code = "import sys, pathlib; from agentnet_desktop.ui.single_instance import hand_over\n"
+    code += "sys.exit(0 if hand_over(pathlib.Path(sys.argv[1]), '') else 1)"
+    return subprocess.run([sys.executable, "-c", code, str(profile)], timeout=LIMIT_S).returncode == 0

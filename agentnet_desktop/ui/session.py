@@ -89,7 +89,19 @@ class Session(QObject):
         *,
         link: str = "",
         relay: RelayProcess | None = None,
+        pictures: Path | None = None,
     ) -> None:
+        """Make the window; nothing is opened yet.
+
+        Args:
+            profile: The profile's folder; a first run makes it.
+            theme: The application's look.
+            preferences: The window's own settings.
+            load: Brings what opens profiles, behind the frame.
+            link: A link to ask about once the profile is open.
+            relay: The bundled relay's process, where it exists already.
+            pictures: An existing folder: save pictures of what there is to see, then end.
+        """
         super().__init__()
         self._profile = profile
         self._preferences = preferences
@@ -99,6 +111,8 @@ class Session(QObject):
         self._closing = asyncio.Event()
         self._holder: Holder | None = None
         self._relay = relay
+        self._pictures = pictures
+        self._small = False
         self._tray: Tray | None = None
         self._instances: InstanceServer | None = None
         self.bridge = Bridge(self._tasks, self)
@@ -110,6 +124,7 @@ class Session(QObject):
     def show(self, *, minimized: bool) -> None:
         """Put the frame on the screen, or in the tray or task bar."""
         self.window.navigation.choose(PageName.INBOX)
+        self._small = minimized
         if minimized:
             self.window.showMinimized()
         else:
@@ -177,8 +192,22 @@ class Session(QObject):
         else:
             await self._first_run(profiles)
         self._preferences.save()
-        if self._link:
+        if self._pictures is not None:
+            await self._save_pictures(self._pictures)
+        elif self._link:
             self.window.take_link(self._link)
+
+    async def _save_pictures(self, folder: Path) -> None:
+        from agentnet_desktop.ui.gallery import take_pictures
+
+        await take_pictures(self.window, folder)
+        self.close()
+
+    def _picture_of_question(self, name: str) -> None:
+        """Where only pictures are wanted, nobody answers: save what is asked, and end."""
+        if self._pictures is not None:
+            self.window.grab().save(str(self._pictures / f"{name}.png"))
+            self.close()
 
     def _build(self) -> None:
         from agentnet_desktop.ui.hosting.relay_process import RelayProcess
@@ -196,6 +225,8 @@ class Session(QObject):
             self._tray.show_wanted.connect(self.window.bring_forward)
             self._tray.quit_wanted.connect(self.close)
             self._tray.item_wanted.connect(self._show_item)
+            if self._small and self._tray.present:
+                self.window.hide()  # the tray shows that it runs; without one it stays minimised
 
     def _show_item(self, key: str) -> None:
         self.window.bring_forward()
@@ -215,10 +246,12 @@ class Session(QObject):
             except profiles.locked as error:
                 unlock.ask(str(error) if words is not None else "")
                 self.window.show_widget(unlock)
+                self._picture_of_question("locked")
                 words = await _next_of(unlock.entered)
             except profiles.errors as error:
                 trouble.words.setText(str(error))
                 self.window.show_widget(trouble)
+                self._picture_of_question("trouble")
                 await _next_of(trouble.again)
         self.window.show_page(PageName.INBOX)
 
@@ -248,6 +281,7 @@ class Session(QObject):
         wizard.finished.connect(lambda code: None if ended.done() else ended.set_result(code))
         self.window.show_page(PageName.INBOX)
         wizard.open()
+        self._picture_of_question("first-run")
         await ended
         made = wizard.made
         wizard.deleteLater()
