@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agentnet_desktop.agent.delivery import Delivery
+from agentnet_desktop.agent.delivery import TOUCH_MS, Delivery
 from agentnet_desktop.agent.events import Verified
 from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.agent.sealing import freeze, thaw
@@ -270,8 +270,11 @@ class Receiving:
         entry = self._log(turn, decoded, contact, verified, opened, outcome)
         ack = self._acknowledge(turn, verified, entry)  # (7)
         self._remember(turn, contact, verified, opened, STORED, ack=ack, log_seq=entry.seq)
-        contacts.touch(turn.session, contact.agent_id, turn.now)
-        sessions.open_conversation(turn.session, contact.agent_id, decoded.envelope.conversation_id, turn.now)
+        if turn.now - (contact.last_exchange_at or 0) >= TOUCH_MS:
+            contacts.touch(turn.session, contact.agent_id, turn.now)
+            sessions.open_conversation(
+                turn.session, contact.agent_id, decoded.envelope.conversation_id, turn.now
+            )
         kind = verified.content.original_type
         if isinstance(outcome, Gap):
             by = turn.now + self._ground.timing.gap_wait

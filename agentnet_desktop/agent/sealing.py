@@ -38,6 +38,8 @@ def thaw(stored: bytes) -> Envelope:
 
 def too_large(content: Mapping[str, Any]) -> bool:
     """Tells whether content does not fit into one message, before a `seq` is taken for it."""
+    if len(msgspec.json.encode(content)) < MAX_PLAINTEXT // 2:  # canonical JSON is never twice as long
+        return False
     return len(jcs(content)) + _AROUND_CONTENT >= MAX_PLAINTEXT
 
 
