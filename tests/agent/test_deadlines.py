@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from agentnet_desktop.agent.deadlines import MAX_WAIT_MS, DeadlineQueue, LoopAlarm
 from tests.simulator import ManualClock
@@ -22,8 +23,12 @@ def let_pass(clock: ManualClock, until: int) -> None:
 
 def test_what_is_due_comes_in_order_of_time() -> None:
     clock, queue, came = build()
+
+    def note(key: str) -> Callable[[], None]:
+        return lambda: came.append(f"{key}@{clock.now}")
+
     for key, at in (("c", 3000), ("a", 1500), ("b", 2000)):
-        queue.set(key, at, lambda key=key: came.append(f"{key}@{clock.now}"))
+        queue.set(key, at, note(key))
     let_pass(clock, 2500)
     assert came == ["a@1500", "b@2000"]
     assert len(queue) == 1 and queue.when("c") == 3000

@@ -95,7 +95,7 @@ async def test_a_tampered_message_is_refused_logged_and_delivered_when_repeated(
     world: World, friends: tuple[Peer, Peer], field: str
 ) -> None:
     alice, bob = friends
-    done = []
+    done: list[Envelope] = []
 
     def spoil(envelope: Envelope) -> Verdict | Envelope:
         if envelope.message_type is not MessageType.ENCRYPTED or done:
