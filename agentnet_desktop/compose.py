@@ -182,14 +182,18 @@ class Holder:
             self._control = ControlServer(self.agent, self.paths.socket)
             await self._control.start()
 
-    async def close(self) -> None:
-        """Stops the agent in order, closes the database, wipes the keys, frees the profile. Safe to call twice."""
+    async def stop(self) -> None:
+        """Stops the agent in order; its log can still be read. Safe to call twice."""
         if self._control is not None:
             await self._control.stop()
             self._control = None
         if self._started:
             self._started = False
             await self.agent.stop()
+
+    async def close(self) -> None:
+        """Stops the agent, closes the database, wipes the keys, frees the profile. Safe to call twice."""
+        await self.stop()
         if self._enrolment is not None:
             await asyncio.wait([self._enrolment])
         await self.database.close()

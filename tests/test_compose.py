@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -117,7 +117,21 @@ async def test_a_vault_file_needs_a_passphrase(tmp_path: Path) -> None:
     assert not (tmp_path / "p").exists()
 
 
-async def test_without_a_keyring_nothing_is_made_and_the_way_out_is_named(tmp_path: Path) -> None:
+@pytest.fixture
+def no_keyring() -> Iterator[None]:
+    """Only the backend that fails, whatever other tests have started."""
+    import keyring
+    from keyring.backends import fail
+
+    before = keyring.get_keyring()
+    keyring.set_keyring(fail.Keyring())  # type: ignore[no-untyped-call]  # keyring ships no types for it
+    yield
+    keyring.set_keyring(before)
+
+
+async def test_without_a_keyring_nothing_is_made_and_the_way_out_is_named(
+    tmp_path: Path, no_keyring: None
+) -> None:
     with pytest.raises(NoKeyring, match="--key-store file"):
         await make(tmp_path / "p", key_store="keyring")
     assert not (tmp_path / "p").exists()

@@ -42,6 +42,7 @@ async def run(args: Namespace) -> int:
     from agentnet_desktop.compose import open_profile
 
     out = Output(as_json=args.json)
+    stopped = _stop_on_signals()
     holder = await open_profile(access.paths(args).root, passphrase=await access.passphrase(args))
     try:
         terminal = Terminal() if args.answer == "ask" and sys.stdin.isatty() else None
@@ -58,8 +59,8 @@ async def run(args: Namespace) -> int:
             workers.append(group.create_task(live.work(), name="live log"))
             await holder.start()
             await answering.begin()
-            await _until_stopped(args.for_s)
-            await holder.close()
+            await _until(stopped, args.for_s)
+            await holder.stop()
             live.finish()
             await workers[1]
             workers[0].cancel()
@@ -68,14 +69,17 @@ async def run(args: Namespace) -> int:
     return outcome.DONE
 
 
-async def _until_stopped(for_s: float | None) -> None:
-    """Waits for SIGINT, SIGTERM or the end of the time, which all end a run in order."""
+def _stop_on_signals() -> asyncio.Event:
+    """SIGINT and SIGTERM end a run in order, from its first moment on."""
     stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
     if sys.platform != "win32":
-        for number in numbers:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stopped.set)
+    return stopped
+
+
+async def _until(stopped: asyncio.Event, for_s: float | None) -> None:
     try:
         async with asyncio.timeout(for_s):
             await stopped.wait()

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import hmac
 import json
+import logging
 import socket
 import ssl
 from collections.abc import Sequence
@@ -29,6 +30,9 @@ OPEN_S = 10.0
 CLOSE_S = 3.0
 # An operator may set maxMessageBytes to 1 MiB; what the relay announced is checked for each envelope later.
 LARGEST_FRAME = frame_limit(1024 * 1024)
+# At DEBUG the library writes the request with its token: it never gets that far.
+_log = logging.getLogger(__name__)
+_log.setLevel(logging.INFO)
 _LARGEST_BODY = 16 * 1024
 
 
@@ -127,6 +131,7 @@ async def dial(
             subprotocols=[Subprotocol(fmt.subprotocol) for fmt in formats],
             additional_headers=headers,
             user_agent_header=None,
+            logger=_log,
             compression=None,
             proxy=None,
             open_timeout=OPEN_S,

@@ -98,7 +98,10 @@ class Running:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Ask it to end; returns its exit code."""
         self.process.send_signal(number)
-        return self.process.wait(LIMIT_S)
+        code = self.process.wait(LIMIT_S)
+        if code == 1:
+            raise AssertionError(self.err.rest())
+        return code
 
     def rows(self) -> list[dict[str, Any]]:
         """All that it printed, once it has ended."""

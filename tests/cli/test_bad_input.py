@@ -111,6 +111,7 @@ def test_a_passphrase_that_is_missing_wrong_or_unreadable_opens_nothing(shell: M
 
 def test_without_a_keyring_init_names_the_way_out(new_shell: Make) -> None:
     alice = new_shell("alice")
+    alice.env["DBUS_SESSION_BUS_ADDRESS"] = "unix:path=/nonexistent"
     done = alice("init", "--agent-id", "alice", "--relay", "wss://relay.example.org", "--no-passphrase")
     assert (done.code, done.out) == (1, "")
     one_sentence(done.err, "no keyring", "--key-store file")

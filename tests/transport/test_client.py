@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import hashlib
+import logging
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,14 @@ async def test_a_client_connects_with_token_and_agent_id_and_prefers_msgpack(rel
     assert "User-Agent" not in headers
     assert "X-Agent-Invite" not in headers
     assert alice.tokens.taken == 1
+
+
+async def test_no_log_holds_a_token(relay: Make, desk: Make, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with relay(until_parted).running() as server, desk(server.address) as alice:
+        await alice.reaches(State.CONNECTED)
+    of_client = [record for record in caplog.records if record.name != "websockets.server"]
+    assert not any("token1" in record.getMessage() for record in of_client)
 
 
 async def test_an_invite_beside_a_token_goes_into_a_header_of_its_own(
