@@ -143,9 +143,15 @@ class Client extends EventEmitter {
     } else if (type === 'HEARTBEAT') {
       this.missed = 0;
       this.tell('heartbeat', content);
-    } else if (type === 'ERROR') this.tell('relayError', content);
-    else if (type === 'PRESENCE') this.tell('presence', content);
-    else if (type === 'ACK') this.tell(content.status.toLowerCase(), { messageId: content.messageId });
+    } else if (type === 'ERROR') {
+      const about = content.details?.originalMessageId;
+      for (const session of this.sessions.values()) if (session.initiation.messageId === about) session.unrouted = true;
+      this.tell('relayError', content);
+    } else if (type === 'PRESENCE') {
+      this.tell('presence', content);
+      const waiting = (s) => s.state === 'PENDING' && s.unrouted && keyOf(s.peer) === keyOf(content.agentId) && content.status === 'ONLINE';
+      for (const session of this.sessions.values()) if (waiting(session)) this.put(session.initiation); // 7.3, Waiting
+    } else if (type === 'ACK') this.tell(content.status.toLowerCase(), { messageId: content.messageId });
   }
 
   /** Sends now, and the same bytes again on the schedule of 9.2 until settled() is called for its messageId. */

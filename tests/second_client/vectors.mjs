@@ -47,6 +47,8 @@ function message(v) {
   c.verifySealed(v.envelope, v.ownId, c.publicKey(seed));
   equal(plain(c.openSealed(v.envelope, keys.encryptionKey)), { data: v.content, seq: v.seq });
   equal(hex(c.digestOf(v.envelope)), v.digest);
+  const { sessionId: _, commitment: __, ...header } = JSON.parse(v.header);
+  equal(hex(c.sha256(Buffer.from('agentnet/v1/substance\0'), jcs({ data: v.content, header }))), v.substance);
 }
 
 const linkFields = (v) => {

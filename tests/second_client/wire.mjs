@@ -22,6 +22,8 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const member = (path, name) => (path ? `${path}.${name}` : name);
 
+const floats = new WeakMap(); // object -> names of members whose number was written as no integer
+
 /** What both formats share. A forbidden value is noted, and reading goes on: in a batch, only its element fails. */
 class Reader {
   at = 0;
@@ -44,6 +46,7 @@ class Reader {
   put(object, key, value, path) {
     if (key === null) return;
     if (key in object) this.note(member(path, key), 'stands twice');
+    if (typeof value === 'number' && this.float) floats.set(object, (floats.get(object) ?? new Set()).add(key));
     object[key] = value;
   }
 
@@ -103,6 +106,7 @@ class JsonReader extends Reader {
     for (const [word, value] of [['true', true], ['false', false], ['null', null]]) if (this.next(word)) return value;
     if (this.take(/-?Infinity|NaN/y)) return this.note(path, 'is no number');
     const digits = this.take(/-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y);
+    this.float = /[.eE]/.test(digits);
     return digits === undefined ? refuse('frame', `holds no value at ${this.at}`) : this.number(Number(digits), path);
   }
 
@@ -156,6 +160,7 @@ class MsgpackReader extends Reader {
 
   value(path, depth) {
     const lead = this.uint(1, path);
+    this.float = lead === 0xcb;
     if (lead < 0x80) return lead;
     if (lead < 0x90) return this.map(path, depth, lead & 0x0f);
     if (lead < 0xa0) return this.items(path, depth, lead & 0x0f);
@@ -225,7 +230,8 @@ const text = rule((v) => typeof v === 'string', 'is not a string');
 const filled = rule((v) => typeof v === 'string' && v !== '', 'is not a string, or empty');
 const flag = rule((v) => typeof v === 'boolean', 'is not true or false');
 const object = rule(isObject, 'is not an object');
-const whole = (low, high = Number.MAX_SAFE_INTEGER) => rule((v) => Number.isInteger(v) && v >= low && v <= high, 'is not an integer in range');
+const whole = (low, high = Number.MAX_SAFE_INTEGER) =>
+  Object.assign(rule((v) => Number.isInteger(v) && v >= low && v <= high, 'is not an integer in range'), { integer: true });
 const like = (pattern, reason) => rule((v) => typeof v === 'string' && pattern.test(v), reason);
 const one = (...words) => rule((v) => words.includes(v), `is none of ${words.join(' ')}`);
 const id = like(/^[A-Za-z0-9._:-]{1,64}$/, 'is no id');
@@ -257,6 +263,7 @@ const members = (schema) => (value, field) => {
     const key = name.replace('?', '');
     if (key !== name && (value[key] ?? null) === null) continue;
     if (!(key in value)) refuse(member(field, key), 'is missing');
+    if (check.integer && floats.get(value)?.has(key)) refuse(member(field, key), 'is not written as an integer');
     check(value[key], member(field, key));
   }
 };
