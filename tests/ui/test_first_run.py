@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
+import keyring
 import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
@@ -24,6 +25,7 @@ from agentnet_desktop.ui.theme.current import ThemeSwitch
 from agentnet_desktop.ui.unlock import TroublePage, UnlockPage
 from agentnet_desktop.ui.wizard.steps import IdentityStep, RelayStep
 from agentnet_desktop.ui.wizard.wizard import Place, Wizard
+from tests.processes import SecretService
 from tests.ui.conftest import until
 from tests.ui.test_main_job import profiles
 
@@ -78,6 +80,26 @@ async def walk_through(session: Session, qtbot: QtBot) -> None:
     qtbot.mouseClick(wizard.next, Qt.MouseButton.LeftButton)
 
 
+@pytest.fixture
+def no_keyring() -> Iterator[None]:
+    """A machine on which nothing keeps secrets."""
+    before = keyring.get_keyring()
+    keyring.set_keyring(keyring.core.load_keyring("keyring.backends.fail.Keyring"))
+    yield
+    keyring.set_keyring(before)
+
+
+async def fill_in(session: Session, qtbot: QtBot) -> Wizard:
+    """Only an id, then on to the last click that makes the agent."""
+    await until(lambda: session.window.findChild(Wizard) is not None, "the wizard")
+    wizard = session.window.findChild(Wizard)
+    assert isinstance(wizard, Wizard)
+    qtbot.keyClicks(wizard.identity.agent_id, "alice")
+    for _ in range(3):
+        qtbot.mouseClick(wizard.next, Qt.MouseButton.LeftButton)
+    return wizard
+
+
 async def connected(session: Session) -> None:
     snapshot: list[ConnectionState] = []
     session.bridge.connection_changed.connect(lambda view: snapshot.append(view.state))
@@ -117,6 +139,41 @@ def test_the_wizard_makes_a_profile_that_opens_again_with_its_passphrase(
             await until(lambda: relay.start_button.isEnabled(), "the relay's end")
 
     run(scenario())
+
+
+def test_with_a_keyring_an_id_is_enough(
+    run: Run, profile: Path, theme: ThemeSwitch, qtbot: QtBot, secret_service: SecretService
+) -> None:
+    assert secret_service.keyring_pid
+
+    async def scenario() -> None:
+        async with window(profile, theme) as session:
+            wizard = await fill_in(session, qtbot)
+            await until(lambda: wizard.place() is Place.CONTACT, "the last step")
+            await connected(session)
+            assert session.bridge.snapshot is not None
+            assert "SecretService" in session.window.status._keyring.text()
+            wizard.accept()
+        async with window(profile, theme) as session:
+            await until(lambda: session.bridge.snapshot is not None, "the agent, unasked")
+
+    run(scenario())
+
+
+def test_without_a_keyring_the_wizard_offers_a_file(
+    run: Run, profile: Path, theme: ThemeSwitch, qtbot: QtBot, no_keyring: None
+) -> None:
+    async def scenario() -> None:
+        async with window(profile, theme) as session:
+            wizard = await fill_in(session, qtbot)
+            await until(lambda: wizard.notice.text(), "what is missing")
+            assert wizard.place() is Place.IDENTITY
+            assert wizard.identity.vault_file.isChecked()
+            assert not wizard.next.isEnabled()
+            wizard.reject()
+
+    run(scenario())
+    assert not profile_files.ProfilePaths(profile).settings.exists()
 
 
 def test_leaving_the_wizard_makes_nothing_and_ends(
