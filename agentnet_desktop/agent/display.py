@@ -13,9 +13,6 @@ import unicodedata
 from dataclasses import dataclass
 
 from agentnet_desktop.agent.errors import BadInput
-from agentnet_desktop.crypto.keys import fingerprint
-from agentnet_desktop.protocol.contact_link import BadLink, parse_contact_link, parse_invite_link
-from relay.wire.envelope import is_agent_id
 
 _ELLIPSIS = "…"
 _MAX_COMBINING_RUN = 4  # legitimate scripts stack up to three or four marks on one letter
@@ -119,6 +116,10 @@ def link_facts(link: str) -> LinkFacts:
     Raises:
         BadInput: it is not one; the message says why.
     """
+    # Cryptography is loaded when a link is there, not before a window is.
+    from agentnet_desktop.crypto.keys import fingerprint
+    from agentnet_desktop.protocol.contact_link import BadLink, parse_contact_link
+
     try:
         parsed = parse_contact_link(link.strip())
     except BadLink as error:
@@ -141,6 +142,8 @@ def invite_facts(link: str) -> InviteFacts:
     Raises:
         BadInput: it is not one; the message says why.
     """
+    from agentnet_desktop.protocol.contact_link import BadLink, parse_invite_link
+
     try:
         parsed = parse_invite_link(link.strip())
     except BadLink as error:
@@ -150,6 +153,8 @@ def invite_facts(link: str) -> InviteFacts:
 
 def agent_id_problem(text: str) -> str:
     """Say what is wrong with an agent's id that a person typed; "" when it will do."""
+    from relay.wire.envelope import is_agent_id
+
     if is_agent_id(text):
         return ""
     if len(text) < 2 or len(text) > 64:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QStringListModel, Qt, QTimer, Signal
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QStringListModel, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QCompleter, QLineEdit, QVBoxLayout, QWidget
 
@@ -25,8 +25,8 @@ _TYPING_PAUSE_MS = 250
 class _LastWordCompleter(QCompleter):
     """Completes the last word of the line and leaves the rest alone."""
 
-    def pathFromIndex(self, index: object) -> str:
-        word = super().pathFromIndex(index)  # type: ignore[arg-type]
+    def pathFromIndex(self, index: QModelIndex | QPersistentModelIndex) -> str:
+        word = super().pathFromIndex(index)
         line = self.widget()
         text = line.text() if isinstance(line, QLineEdit) else ""
         return text[: len(text) - len(last_word(text))] + word
