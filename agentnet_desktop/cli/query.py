@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from agentnet_desktop.cli import access, outcome
@@ -13,6 +14,7 @@ from agentnet_desktop.cli.times import moment, rfc3339, seconds, zone_named
 if TYPE_CHECKING:
     from agentnet_desktop.agent.events import QueryAnswer
 
+_WEEK = timedelta(days=7)
 _TYPES = ("AVAILABILITY", "LOCATION_PREFERENCE", "MEETING_TYPE_PREFERENCE", "CUSTOM")
 
 
@@ -22,8 +24,10 @@ def add(commands: Any, common: ArgumentParser) -> None:
     made = commands.add_parser("query", help=words, description=words.capitalize() + ".", parents=[common])
     made.add_argument("agent_id", metavar="ID", help="the contact")
     made.add_argument("query_type", choices=_TYPES, metavar="TYPE", help=", ".join(_TYPES))
-    made.add_argument("--from", dest="start", metavar="ISO", help="AVAILABILITY: from when")
-    made.add_argument("--to", dest="end", metavar="ISO", help="AVAILABILITY: until when")
+    made.add_argument("--from", dest="start", metavar="ISO", help="AVAILABILITY: from when (default: now)")
+    made.add_argument(
+        "--to", dest="end", metavar="ISO", help="AVAILABILITY: until when (default: a week after --from)"
+    )
     made.add_argument("--tz", metavar="ZONE", help="the zone of the times (default: this machine's)")
     made.add_argument("--minutes", type=int, metavar="N", help="AVAILABILITY: how long the meeting is")
     made.add_argument("--name", metavar="N", help="CUSTOM: the query's name")
@@ -41,14 +45,10 @@ def parameters(args: Namespace) -> dict[str, Any]:
         Usage: one is missing, malformed, or belongs to another type.
     """
     if args.query_type == "AVAILABILITY":
-        if args.start is None or args.end is None:
-            raise Usage("AVAILABILITY needs --from and --to.")
         name, zone = zone_named(args.tz)
-        found: dict[str, Any] = {
-            "startDate": rfc3339(moment(args.start, zone, "--from")),
-            "endDate": rfc3339(moment(args.end, zone, "--to")),
-            "timeZone": name,
-        }
+        start = datetime.now(zone) if args.start is None else moment(args.start, zone, "--from")
+        end = start + _WEEK if args.end is None else moment(args.end, zone, "--to")
+        found: dict[str, Any] = {"startDate": rfc3339(start), "endDate": rfc3339(end), "timeZone": name}
         return found if args.minutes is None else {**found, "durationMinutes": args.minutes}
     if args.query_type != "CUSTOM":
         return {}

@@ -47,7 +47,7 @@ def one_sentence(text: str, *words: str) -> None:
         (("propose", "bob", "--title", "T", "--start", "soon", "--end", "later"), ["--start 'soon' is not a time"]),
         (("propose", "bob", *MEETING, "--tz", "Mars/Base"), ["'Mars/Base' is not a known time zone"]),
         (("propose", "bob", *MEETING, "--wait", "-1"), ["--wait"]),
-        (("query", "bob", "AVAILABILITY"), ["--from and --to"]),
+        (("query", "bob", "AVAILABILITY", "--from", "now"), ["--from 'now' is not a time"]),
         (("query", "bob", "WEATHER"), ["invalid choice"]),
         (("query", "bob", "CUSTOM"), ["--name"]),
         (("query", "bob", "CUSTOM", "--name", "n", "--params", "[]"), ["not a JSON object"]),
