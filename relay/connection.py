@@ -21,7 +21,7 @@ from relay.metrics import Counters
 from relay.router import Router
 from relay.voice import Voice
 from relay.wire import control
-from relay.wire.codec import Format, Routed, decode, decode_routing, encode, transcode
+from relay.wire.codec import Format, Routed, decode, decode_routing, encode, read_again, transcode
 from relay.wire.control import PresenceState
 from relay.wire.envelope import SYSTEM, Envelope, MessageType, agent_key
 from relay.wire.errors import CloseCode, ErrorCode, WireError
@@ -332,14 +332,7 @@ class Connection:
         if target is None or not target.admits(self.key, message.message_type):
             commands.append(self._undelivered(ErrorCode.RECIPIENT_NOT_FOUND, _NOT_CONNECTED, message, now))
             return
-        data = message.raw
-        if target.format is not self.format:
-            try:
-                data = transcode(data, self.format, target.format)
-            except WireError as error:
-                error.message_id = message.message_id
-                self._malformed(error, now, commands)
-                return
+        data = transcode(message.raw, self.format, target.format)
         if not target.backlog.has_room(len(data), relay.meters.limits, now):
             commands.append(self._undelivered(ErrorCode.MESSAGE_ERROR, _READS_SLOWLY, message, now))
             return
@@ -371,11 +364,7 @@ class Connection:
 
     def _system(self, message: Routed, now: int, commands: list[Command]) -> None:
         """Act on a message that is addressed to the relay."""
-        found = decode(message.raw, self.format, max_message_bytes=self.relay.settings.max_message_bytes)[0]
-        if isinstance(found, WireError):
-            self._malformed(found, now, commands)
-            return
-        envelope = found.envelope
+        envelope = read_again(message.raw, self.format)
         match envelope.message_type:
             case MessageType.HEARTBEAT:
                 echo = self.relay.voice.echo(self.format, envelope, self.agent_id, self._wall(now))

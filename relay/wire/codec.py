@@ -174,12 +174,18 @@ def transcode(raw: bytes, source: Format, target: Format) -> bytes:
     Raises:
         WireError: If the bytes do not fit the protocol.
     """
-    if source is target:
-        return raw
-    read = fast.read_json if source is Format.JSON else fast.read_msgpack
+    return raw if source is target else encode(read_again(raw, source), target)
+
+
+def read_again(raw: bytes, fmt: Format) -> Envelope:
+    """The whole envelope in bytes of which `decode_routing` has taken the routing.
+
+    Raises:
+        WireError: If the bytes do not fit the protocol; those that were routed do.
+    """
+    read = fast.read_json if fmt is Format.JSON else fast.read_msgpack
     found = read(raw, MAX_INTEGER)
-    envelope = _decode_slowly(raw, source, MAX_INTEGER).envelope if found is None else fast.to_envelope(found)
-    return encode(envelope, target)
+    return _decode_slowly(raw, fmt, MAX_INTEGER).envelope if found is None else fast.to_envelope(found)
 
 
 # ------------------------------------------------------------------------------------------- elements

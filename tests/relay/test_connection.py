@@ -8,74 +8,12 @@ from typing import Any
 import pytest
 
 from relay.auth.grant import Grant
-from relay.commands import Accept, Close, Command, Refuse, Send, Verify
-from relay.connection import Connection, IllegalTransition, Relay, Settings, State
-from relay.limits import Limits, Meters
+from relay.commands import Accept, Close, Refuse, Send, Verify
+from relay.connection import IllegalTransition, Settings, State
+from relay.limits import Limits
 from relay.wire.codec import Format
 from relay.wire.errors import CloseCode
-
-WALL = 1_750_000_000_000
-
-
-class Nowhere:
-    """A link that is carried, never called."""
-
-    def send(self, data: bytes) -> None:
-        raise AssertionError("the core calls no link")
-
-    def close(self, code: int, reason: str) -> None:
-        raise AssertionError("the core calls no link")
-
-
-class World:
-    """A relay's core, and a clock in hand."""
-
-    def __init__(self, settings: Settings | None = None, limits: Limits | None = None) -> None:
-        self.relay = Relay(settings or Settings(relay_name="test"), Meters(limits or Limits()), bytes)
-        self.relay.wall_offset = WALL
-        self.now = 1000
-
-    def arrive(self) -> Connection:
-        return Connection(self.relay, Nowhere(), self.relay.meters.address("192.0.2.1"), self.now)
-
-    def open(self, agent_id: str, expires_at: int = WALL + 3_600_000) -> Connection:
-        made = self.arrive()
-        made.upgrade_requested(Format.JSON, "t", agent_id, None, self.now)
-        made.authenticated(Grant(agent_id, "key:x", expires_at), self.now)
-        made.backlog.waiting = 0
-        return made
-
-    def send(self, connection: Connection, **fields: Any) -> list[Command]:
-        envelope = {
-            "messageId": "msg_1",
-            "conversationId": "c",
-            "senderId": connection.agent_id,
-            "recipientId": "system",
-            "messageType": "HEARTBEAT",
-            "content": {"timestamp": 1},
-            "timestamp": 1,
-            "metadata": {"priority": "LOW", "encrypted": False, "requiresResponse": False},
-        }
-        return connection.received(json.dumps({**envelope, **fields}).encode(), self.now)
-
-
-def told(commands: list[Command]) -> list[str]:
-    """The commands in short: whom what is said to, or what happens."""
-    found = []
-    for command in commands:
-        match command:
-            case Send(to=to, data=data):
-                said = json.loads(data)
-                content = said["content"]
-                word = content.get("errorCode") or content.get("status") or said["messageType"]
-                found.append(f"{to.agent_id or '?'}: {word}")
-            case Close(to=to, code=code):
-                found.append(f"{to.agent_id or '?'} closed {int(code)}")
-            case Refuse(status=status):
-                found.append(f"refused {status}")
-            case _:
-                found.append(type(command).__name__)
-    return found
+from tests.relay.core import WALL, World, said, told
 
 
 def test_a_token_in_the_upgrade_is_verified_before_the_upgrade_is_accepted() -> None:
@@ -248,3 +186,251 @@ def test_acks_have_ids_that_sort_by_time() -> None:
         json.loads(voice.ack(Format.JSON, "a", "m", "ROUTED", WALL + n // 3))["messageId"] for n in range(9)
     ]
     assert ids == sorted(set(ids))
+
+
+# ------------------------------------------------------------------------------------------- arriving and leaving
+
+
+def test_connected_tells_the_relays_figures() -> None:
+    settings = Settings(
+        relay_name="r",
+        max_message_bytes=11,
+        heartbeat_interval=22,
+        idle_timeout=33,
+        authentication_timeout=44,
+    )
+    world = World(settings)
+    made = world.arrive()
+    made.upgrade_requested(Format.JSON, "t", "alice", None, 1000)
+    connected = made.authenticated(Grant("Alice", "key:x", WALL + 55), 1000)[-1]
+    content = said(connected)["content"]
+    assert content.pop("connectionId").startswith("conn_")
+    assert content == {
+        "agentId": "Alice",
+        "heartbeatInterval": 22,
+        "idleTimeout": 33,
+        "maxMessageBytes": 11,
+        "tokenExpiresAt": WALL + 55,
+        "serverTime": WALL + 1000,
+        "relayName": "r",
+    }
+    assert made.connection_id == said(connected)["content"]["connectionId"]
+    assert isinstance(connected, Send)
+    assert made.backlog.waiting == len(connected.data)
+
+
+def test_the_settings_are_those_of_the_document() -> None:
+    settings = Settings(relay_name="r")
+    assert (settings.max_message_bytes, settings.heartbeat_interval, settings.idle_timeout) == (
+        65_536,
+        30_000,
+        90_000,
+    )
+    assert (settings.authentication_timeout, settings.expiry_grace) == (10_000, 60_000)
+
+
+def test_who_upgrades_without_a_token_has_ten_seconds_more_for_auth() -> None:
+    world = World()
+    made = world.arrive()
+    assert made.ticked(10_999) == []
+    made.upgrade_requested(Format.JSON, None, "", None, 5000)
+    assert made.ticked(14_999) == []
+    (close,) = made.ticked(15_000)
+    assert isinstance(close, Close)
+    assert (int(close.code), close.reason) == (4408, "no message in time")
+
+
+def test_who_sends_no_upgrade_in_time_is_cut_off() -> None:
+    world = World()
+    made = world.arrive()
+    assert made.ticked(10_999) == []
+    assert told(made.ticked(11_000)) == ["? closed 4408"]
+
+
+def test_a_connection_that_is_being_judged_hears_nothing_before_its_upgrade() -> None:
+    made = World().arrive()
+    assert made.received(b"{}", 1000) == []
+    made.upgrade_requested(Format.JSON, "t", "alice", None, 1000)
+    assert made.received(b"{}", 1000) == []
+    assert told(made.authenticated(Grant("alice", "key:x", WALL), 1000)) == ["Accept", "alice: CONNECTED"]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (401, "AUTHENTICATION_FAILED", "The token was not accepted."),
+        (429, "RATE_LIMIT_EXCEEDED", "Too many connections from this address."),
+        (503, "CONNECTION_LIMIT_EXCEEDED", "The relay takes no more connections now."),
+    ],
+)
+def test_a_connection_that_is_not_taken_is_told_why(status: int, code: str, words: str) -> None:
+    world = World()
+    made = world.arrive()
+    (refusal,) = made.upgrade_denied(status, 1000, 77)
+    assert told([refusal]) == [f"refused {status}"]
+    content = said(refusal)
+    assert (content["errorCode"], content["message"], content["retryAfter"]) == (code, words, 77)
+    assert content["serverTime"] == WALL + 1000
+    assert made.state is State.CLOSED
+    assert world.relay.counters.errors_total == {code: 1}
+
+
+def test_an_address_whose_tokens_fail_too_often_is_not_judged_again_for_a_while() -> None:
+    world = World(limits=Limits(address_failures_per_minute=60, address_failures_burst=1))
+    first = world.arrive()
+    first.upgrade_requested(Format.JSON, "bad", "alice", None, 1000)
+    first.refused(1000)
+    (refusal,) = world.arrive().upgrade_requested(Format.JSON, "good", "alice", None, 1000)
+    assert told([refusal]) == ["refused 429"]
+    assert said(refusal)["retryAfter"] == 1001
+    third = world.arrive()
+    third.upgrade_requested(Format.JSON, None, "", None, 1000)
+    third.agent_id = "alice"
+    auth = {"messageType": "AUTH", "content": {"token": "t", "agentId": "alice"}}
+    assert told(world.send(third, **auth)) == ["alice: AUTHENTICATION_FAILED", "alice closed 4401"]
+    world.now = 2001
+    assert told(world.arrive().upgrade_requested(Format.JSON, "good", "alice", None, 2001)) == ["Verify"]
+
+
+def test_a_good_token_costs_nothing() -> None:
+    world = World(limits=Limits(address_failures_per_minute=0.001, address_failures_burst=1))
+    for _ in range(3):
+        world.open("alice")
+    assert world.relay.counters.authentications_total == 3
+    assert world.relay.counters.refused_authentications_total == 0
+
+
+def test_a_renewal_that_is_good_costs_nothing_and_can_be_repeated() -> None:
+    world = World(limits=Limits(address_failures_per_minute=0.001, address_failures_burst=1))
+    alice = world.open("alice")
+    for _ in range(3):
+        assert told(world.send(alice, messageType="AUTH", content={"token": "t", "agentId": "ALICE"})) == [
+            "Verify"
+        ]
+        assert told(alice.authenticated(Grant("alice", "key:x", WALL), world.now)) == ["alice: CONNECTED"]
+
+
+def test_a_refused_token_after_the_upgrade_is_told_with_the_relays_time() -> None:
+    world = World()
+    made = world.arrive()
+    made.upgrade_requested(Format.JSON, None, "", None, 1000)
+    made.agent_id = "alice"
+    world.send(made, messageType="AUTH", content={"token": "t", "agentId": "alice"})
+    error, close = made.refused(1000)
+    content = said(error)["content"]
+    assert (content["errorCode"], content["message"]) == (
+        "AUTHENTICATION_FAILED",
+        "The token was not accepted.",
+    )
+    assert content["details"] == {"serverTime": WALL + 1000}
+    assert isinstance(close, Close)
+    assert (int(close.code), close.reason) == (4401, "authentication failed")
+    assert world.relay.counters.refused_authentications_total == 1
+    assert made.refused(1000) == []
+    assert world.relay.counters.refused_authentications_total == 2
+
+
+def test_before_anyone_has_authenticated_an_error_is_for_nobody() -> None:
+    world = World()
+    made = world.arrive()
+    made.upgrade_requested(Format.JSON, None, "", None, 1000)
+    error, _ = made.received(b"no JSON", 1000)
+    assert said(error)["recipientId"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"messageType": "HEARTBEAT", "content": {"timestamp": 1}},
+        {"content": {"token": "t", "agentId": "bob"}},
+        {"senderId": "bob"},
+        {"timestamp": -1},
+        {"content": {"token": "t" * 70_000, "agentId": "alice"}},
+    ],
+)
+def test_only_ones_own_auth_opens_a_connection(changes: dict[str, Any]) -> None:
+    world = World()
+    made = world.arrive()
+    made.upgrade_requested(Format.JSON, None, "", None, 1000)
+    auth = {"senderId": "alice", "messageType": "AUTH", "content": {"token": "t", "agentId": "alice"}}
+    assert told(world.send(made, **{**auth, **changes})) == ["?: AUTHENTICATION_FAILED", "? closed 4401"]
+
+
+def test_auth_on_a_live_connection_cannot_change_its_agent() -> None:
+    world = World()
+    alice = world.open("alice")
+    commands = world.send(alice, messageType="AUTH", content={"token": "t", "agentId": "bob"})
+    assert told(commands) == ["alice: AUTHENTICATION_FAILED", "alice closed 4401"]
+
+
+def test_a_verdict_that_comes_after_the_end_is_counted_and_changes_nothing() -> None:
+    world = World()
+    made = world.arrive()
+    made.upgrade_requested(Format.JSON, "t", "alice", None, 1000)
+    assert made.lost(1000) == []
+    assert made.authenticated(Grant("alice", "key:x", WALL), 1000) == []
+    assert made.refused(1000) == []
+    assert world.relay.router.find("alice") is None
+    assert (world.relay.meters.open, world.relay.meters.unauthenticated) == (0, 0)
+    assert (made.address.open, made.address.unauthenticated) == (0, 0)
+
+
+def test_open_connections_are_counted_by_relay_and_address() -> None:
+    world = World()
+    alice = world.open("alice")
+    world.arrive()
+    meters = world.relay.meters
+    assert (meters.open, meters.unauthenticated) == (2, 1)
+    assert (alice.address.open, alice.address.unauthenticated) == (2, 1)
+    assert meters.agent("alice").holders == 1
+    alice.lost(1000)
+    assert (meters.open, meters.unauthenticated) == (1, 1)
+    assert meters.agent("alice").holders == 0
+
+
+def test_a_connection_behind_a_proxy_counts_for_the_address_that_the_proxy_names() -> None:
+    world = World()
+    made = world.arrive()
+    before, after = made.address, world.relay.meters.address("198.51.100.7")
+    made.move(after)
+    assert made.address is after
+    assert (before.open, before.unauthenticated, after.open, after.unauthenticated) == (0, 0, 1, 1)
+    assert (world.relay.meters.open, world.relay.meters.unauthenticated) == (1, 1)
+
+
+def test_a_frame_of_the_other_type_ends_the_connection() -> None:
+    world = World()
+    (close,) = world.open("alice").wrong_frame_type(1000)
+    assert isinstance(close, Close)
+    assert (int(close.code), close.reason) == (4400, "the subprotocol has another frame type")
+
+
+def test_a_revoked_agent_is_told_and_closed() -> None:
+    world = World()
+    error, close = world.open("alice").revoked(1000)
+    assert said(error)["content"]["message"] == "The token was not accepted."
+    assert told([error, close]) == ["alice: AUTHENTICATION_FAILED", "alice closed 4401"]
+
+
+def test_who_is_connected_is_warned_before_the_relay_goes_away() -> None:
+    world = World()
+    (error,) = world.open("alice").warned(1234, 1000)
+    content = said(error)["content"]
+    assert (content["errorCode"], content["retryAfter"]) == ("CONNECTION_ERROR", 1234)
+    assert content["message"] == "The relay is going away; connect again in a while."
+    assert world.arrive().warned(1234, 1000) == []
+
+
+def test_an_expired_token_is_told_in_words() -> None:
+    world = World()
+    alice = world.open("alice", WALL)
+    error, close = alice.ticked(60_000)
+    assert said(error)["content"]["message"] == "The token has expired."
+    assert isinstance(close, Close)
+    assert close.reason == "token expired"
+
+
+def test_a_connection_that_never_opened_has_no_token_to_expire() -> None:
+    world = World(Settings(relay_name="test", authentication_timeout=10**9))
+    made = world.arrive()
+    assert made.ticked(10**8) == []
