@@ -162,8 +162,7 @@ class Delivery:
     def _at_once(self, turn: Turn, contact: Contact, row: OutboxRow) -> StoredSession | None:
         """Returns the session for a message that nothing keeps waiting, the usual case; else None."""
         free = self._presence.connected and not self._backlog
-        room = len(self._open) < self._ground.timing.in_flight
-        if not free or not room or not may_send(ContactState(contact.state)):
+        if not free or not self._has_room() or not may_send(ContactState(contact.state)):
             return None
         if self._presence.online(contact.agent_id) is False or too_large(row.content):
             return None
@@ -220,8 +219,15 @@ class Delivery:
         Costs nothing while nothing waits: whatever makes a row wait says so by `_backlog`, and rows in flight
         are looked at by the outbox's deadline.
         """
-        if self._presence.connected and self._backlog:
+        if not self._presence.connected or not self._backlog:
+            return
+        if self._has_room():
             self._pump(turn)
+        else:
+            turn.wake("outbox", turn.now + _IDLE_FIRST_MS)
+
+    def _has_room(self) -> bool:
+        return len(self._open) < self._ground.timing.in_flight
 
     def look(self, turn: Turn) -> None:
         """Says that rows may have become due, and sends what is."""
@@ -229,13 +235,19 @@ class Delivery:
         self.pump(turn)
 
     def _pump(self, turn: Turn) -> None:
-        rows = outbox.due(turn.session, turn.now, BATCH)
+        if not self._has_room():
+            # Messages may have gone back to wait since: their peer went offline, their session or key changed.
+            self._open = outbox.in_flight(turn.session)
+        if self._has_room():
+            rows = outbox.due(turn.session, turn.now, BATCH)
+        else:
+            rows = outbox.due_again(turn.session, turn.now, BATCH)
         skipped: set[str] = set()
         progress = False
         for row in rows:
             if agent_key(row.peer) in skipped:
                 continue
-            if row.message_id not in self._open and len(self._open) >= self._ground.timing.in_flight:
+            if row.message_id not in self._open and not self._has_room():
                 break
             progress = True
             if not self._attempt(turn, row):
@@ -245,7 +257,7 @@ class Delivery:
 
     def _plan(self, turn: Turn, progress: bool) -> None:
         """Sets the one deadline of the outbox. What is due and could not go is looked at ever more rarely."""
-        at = outbox.next_deadline(turn.session)
+        at = outbox.next_deadline(turn.session, again=not self._has_room())
         if at is None:
             return
         if at > turn.now or progress:

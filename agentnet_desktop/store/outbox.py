@@ -76,6 +76,12 @@ _due = (
     .order_by(_c.rank, _c.position)
     .limit(bindparam("most"))
 )
+_due_again = (
+    _rows.select(_c.next_attempt_at.is_not(None), _by_now, _c.state != "QUEUED")
+    .order_by(_c.rank, _c.position)
+    .limit(bindparam("most"))
+)
+_in_flight = select(_c.message_id).where(_c.settled_at.is_(None), _c.state.in_(("IN_FLIGHT", "ROUTED")))
 _first_waiting = select(func.min(_c.position)).where(
     _c.peer == bindparam("to"),
     _c.conversation_id == bindparam("conversation"),
@@ -134,9 +140,23 @@ def due(session: Session, now: int, limit: int = 64) -> list[OutboxRow]:
     return ready
 
 
-def next_deadline(session: Session) -> int | None:
-    """Returns the earliest time (ms) at which a message is due or expires, or None when nothing waits for time."""
-    attempt = select(func.min(_c.next_attempt_at)).where(_c.next_attempt_at.is_not(None)).scalar_subquery()
+def due_again(session: Session, now: int, limit: int = 64) -> list[OutboxRow]:
+    """Returns what was sent and is to be sent again at `now` (ms), in order: `due` without what waits QUEUED."""
+    return _rows.all(session, _due_again, {"now": now, "most": limit})
+
+
+def in_flight(session: Session) -> set[str]:
+    """Returns the ids of the messages that were sent and are not settled."""
+    return set(session.execute(_in_flight).scalars())
+
+
+def next_deadline(session: Session, *, again: bool = False) -> int | None:
+    """Returns the earliest time (ms) at which a message is due or expires, or None when nothing waits for time.
+
+    With `again`, what waits QUEUED counts by its expiry only: nothing but `due_again` is of use now.
+    """
+    first = select(func.min(_c.next_attempt_at)).where(_c.next_attempt_at.is_not(None))
+    attempt = (first.where(_c.state != "QUEUED") if again else first).scalar_subquery()
     expiry = select(func.min(_c.expires_at)).where(_c.settled_at.is_(None)).scalar_subquery()
     times = [time for time in session.execute(select(attempt, expiry)).one() if time is not None]
     return min(times, default=None)
@@ -310,6 +330,12 @@ def of_peer(session: Session, peer: str, conversation_id: str | None = None) -> 
     if conversation_id is not None:
         where.append(_c.conversation_id == conversation_id)
     return _rows.all(session, _rows.select(*where).order_by(_c.position))
+
+
+def delivered(session: Session, limit: int = 200) -> list[OutboxRow]:
+    """Returns the last messages that were delivered and are not forgotten yet, newest first."""
+    newest = _rows.select(_c.state == "DELIVERED").order_by(_c.position.desc()).limit(limit)
+    return _rows.all(session, newest)
 
 
 def count_waiting(session: Session) -> int:

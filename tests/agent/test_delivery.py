@@ -6,7 +6,7 @@ import pytest
 
 from agentnet_desktop.agent.errors import NotAllowed, NotFound
 from agentnet_desktop.agent.events import OutboxChanged
-from agentnet_desktop.agent.timing import DAY_MS, HOUR_MS, MINUTE_MS, Timing
+from agentnet_desktop.agent.timing import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Timing
 from relay.wire import control
 from relay.wire.envelope import Envelope, MessageType
 from relay.wire.errors import ErrorCode
@@ -299,3 +299,43 @@ async def test_faces_hear_how_many_messages_wait(world: World, friends: tuple[Pe
     counts = [event.queued for event in alice.events if isinstance(event, OutboxChanged)]
     assert counts[-1] == 1
     assert (await alice.agent.snapshot()).queued == 1
+
+
+async def test_messages_for_one_who_went_offline_do_not_keep_those_for_others_back(
+    world: World, alice: Peer, bob: Peer
+) -> None:
+    world.timing = Timing(in_flight=2)
+    await alice.stop()
+    await alice.start()
+    carol = await world.add("carol")
+    await world.befriend(alice, bob)
+    await world.befriend(alice, carol)
+    world.relay.faults.append(only(Verdict.DROP, message_type="PROPOSAL", times=2))
+    for number in range(2):
+        await alice.agent.propose(["bob"], draft(f"{number}"))
+    await world.settle()
+    world.relay.cut("bob")
+    await world.settle()
+    await alice.agent.propose(["carol"], draft("Lunch"))
+    await world.advance(SECOND_MS)
+    assert len(carol.arrivals()) == 1
+    world.relay.restore("bob")
+    await world.settle()
+    assert len(bob.arrivals()) == 2
+
+
+async def test_what_was_lost_is_sent_again_though_more_urgent_messages_fill_the_queue(
+    world: World, alice: Peer, bob: Peer
+) -> None:
+    world.timing = Timing(in_flight=1)
+    await alice.stop()
+    await alice.start()
+    await world.befriend(alice, bob)
+    world.relay.faults.append(only(Verdict.DROP, message_type="QUERY"))
+    await alice.agent.query("bob", "AVAILABILITY", WEEK)
+    await world.settle()
+    for number in range(65):  # more than are looked at in one turn, and all of a higher priority
+        await alice.agent.propose(["bob"], draft(f"{number}"))
+    await world.advance(5 * SECOND_MS)
+    assert len(bob.arrivals()) == 65
+    assert await alice.agent.outbox() == []

@@ -26,7 +26,7 @@ from agentnet_desktop.compose import Holder, open_profile
 from agentnet_desktop.store.models import OwnQueryModel
 from tests.end_to_end.crash_worker import accepts
 from tests.end_to_end.people import PASSPHRASE, acquaint, new_person
-from tests.end_to_end.stages import HANDSHAKES
+from tests.end_to_end.stages import HANDSHAKES, OUTGOING
 from tests.processes import ROOT, Lines, RelayProcess, end
 
 NAMES = ("alice", "bob")
@@ -212,16 +212,15 @@ class Show:
         victim = self.agents[kill.victim]
         victim.order(f"die {kill.stage} {kill.passages}")
         kind, _, moment = kill.stage.partition("/")
+        begins = (moment in OUTGOING) == (kind in ("HANDSHAKE", "CONFIRMED"))
+        initiator = victim if begins else self.agents[victim.peer]
         if kind in HANDSHAKES:
-            sends = moment in ("uncommitted", "committed", "written")
-            begins = sends == (kind in ("HANDSHAKE", "CONFIRMED"))
-            (victim if begins else self.agents[victim.peer]).order("rotate")
+            initiator.order("rotate")
         self._grant(self.items + ALL_KINDS)
         while not victim.settled_or_dead(self.items):
             self._grant(self.items + ALL_KINDS)
-            if kind in HANDSHAKES:
-                for agent in self.agents.values():
-                    agent.order("rotate")
+            if kind in HANDSHAKES:  # one that was under way already has swallowed the first
+                initiator.order("rotate")
         victim.bury()
         assert victim.said[-1] == f"dying {kill.stage}", (
             f"{victim.name} ended by itself:\n{victim.complaints()}"
