@@ -132,6 +132,7 @@ class Agent(Commands):
         )
         delivery.on_ended = self._ended
         life.on_active = delivery.look
+        life.on_replaced = receiving.replaced
         self._frames: deque[tuple[Element, bytes]] = deque()
         self._arrived = asyncio.Event()
         self._connection = ConnectionView(ConnectionState.OFFLINE, relay_url)

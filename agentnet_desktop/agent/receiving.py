@@ -290,6 +290,8 @@ class Receiving:
             )
             inbox.hold(turn.session, message)
             turn.wake("gaps", by)
+            if stored.state == SessionState.RETIRED:
+                self.replaced(turn, sessions.get(turn.session, stored.row_id) or stored)
             return
         self._hand_on(
             turn,
@@ -464,26 +466,32 @@ class Receiving:
     def gaps_due(self, turn: Turn) -> None:
         """Gives up gaps that were waited for long enough, and notes them."""
         for row_id in inbox.overdue(turn.session, turn.now):
-            stored = sessions.get(turn.session, row_id)
-            if stored is None:
-                continue
-            window = _window(stored)
-            skipped = window.skip()
-            sessions.save_window(turn.session, row_id, window.to_bytes(), received=0)
-            count = len(skipped.missing)
-            name = self._journal.name(turn, stored.peer)
-            self._journal.local(
-                turn,
-                peer=stored.peer,
-                message_type="GAP",
-                state="LOCAL",
-                summary=f"{count} message{'s' if count != 1 else ''} of {name} did not arrive in time",
-                conversation_id=stored.conversation_id,
-                content={"missing": list(skipped.missing), "sessionId": stored.session_id},
-            )
-            self._hand_on_held(turn, stored, skipped.ready)
+            if (stored := sessions.get(turn.session, row_id)) is not None:
+                self._give_up(turn, stored, _window(stored))
         if (at := inbox.next_deadline(turn.session)) is not None:
             turn.wake("gaps", at)
+
+    def replaced(self, turn: Turn, stored: StoredSession) -> None:
+        """Gives up all gaps of a session that a newer one replaced: what is missing comes sealed anew."""
+        window = _window(stored)
+        while window.waiting:
+            self._give_up(turn, stored, window)
+
+    def _give_up(self, turn: Turn, stored: StoredSession, window: ReceiveWindow) -> None:
+        skipped = window.skip()
+        sessions.save_window(turn.session, stored.row_id, window.to_bytes(), received=0)
+        count = len(skipped.missing)
+        name = self._journal.name(turn, stored.peer)
+        self._journal.local(
+            turn,
+            peer=stored.peer,
+            message_type="GAP",
+            state="LOCAL",
+            summary=f"{count} message{'s' if count != 1 else ''} of {name} did not arrive in time",
+            conversation_id=stored.conversation_id,
+            content={"missing": list(skipped.missing), "sessionId": stored.session_id},
+        )
+        self._hand_on_held(turn, stored, skipped.ready)
 
     def _hand_on(self, turn: Turn, message: Arrived) -> None:
         if self.receiver is not None:

@@ -30,10 +30,11 @@ class SessionLife:
     """Activates, retires and ends sessions."""
 
     def __init__(self, ground: Ground, trust: Trust) -> None:
-        """Keeps the rooms it works with; `on_active` is set when all rooms stand."""
+        """Keeps the rooms it works with; `on_active` and `on_replaced` are set when all rooms stand."""
         self._ground = ground
         self._trust = trust
         self.on_active: Callable[[Turn], None] = lambda _: None  # messages may go now
+        self.on_replaced: Callable[[Turn, StoredSession], None] = lambda _, __: None
 
     def prove(self, turn: Turn, stored: StoredSession, event: SessionEvent) -> None:
         """The peer has shown that it has a session's keys, by a tag or by a message that opened."""
@@ -41,12 +42,18 @@ class SessionLife:
             self.activate(turn, stored, event)
 
     def activate(self, turn: Turn, stored: StoredSession, event: SessionEvent) -> None:
-        """Makes a session the one of its conversation, retires the others, and frees what waited for it."""
+        """Makes a session the one of its conversation, retires older ones, and frees what waited for it.
+
+        A newer one that is still on its way stays: its handshake replaces this session when it is done.
+        """
         fresh = replace(stored, state=after(stored, event), confirmed_at=turn.now, next_attempt_at=None)
         sessions.save(turn.session, fresh)
         for other in sessions.in_conversation(turn.session, stored.peer, stored.conversation_id):
-            if other.row_id != stored.row_id and other.state != SessionState.CLOSED:
+            older = (other.created_at, other.row_id) < (stored.created_at, stored.row_id)
+            if older and other.state != SessionState.CLOSED:
                 self._retire(turn, other, SessionEvent.REPLACED)
+                if other.state == SessionState.ACTIVE:
+                    self.on_replaced(turn, other)
         outbox.unseal_conversation(turn.session, stored.peer, stored.conversation_id, None)
         outbox.wake_peer(turn.session, stored.peer, turn.now, reasons=("", NO_SESSION, PEER_OFFLINE))
         contacts.touch(turn.session, stored.peer, turn.now)

@@ -273,6 +273,57 @@ async def test_a_resealed_copy_of_a_stored_message_is_acknowledged_and_not_shown
     assert await alice.agent.outbox() == []
 
 
+async def test_a_session_that_is_confirmed_late_leaves_a_newer_one_alone(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    world.relay.faults.append(only(Verdict.HOLD, sender="alice", message_type="ACK", times=2))
+    for _ in range(2):
+        await alice.agent.rotate_keys()
+        await world.settle()
+    assert [s.state for s in await stored(bob, "alice")][:2] == [SessionState.UNCONFIRMED] * 2
+    world.relay.release()
+    await world.settle()
+    (newest,) = await stored(alice, "bob", SessionState.ACTIVE)
+    assert [s.session_id for s in await stored(bob, "alice", SessionState.ACTIVE)] == [newest.session_id]
+    assert await works(world, bob, alice)
+    assert len(handshakes(world, "bob")) + len(handshakes(world, "alice")) == 6
+
+
+async def test_what_waited_for_a_gap_is_handed_on_when_a_new_session_brings_the_missing_message(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    world.relay.faults.append(only(Verdict.DROP, message_type="PROPOSAL"))
+    for title in ("One", "Two"):
+        await alice.agent.propose(["bob"], draft(title))
+    await world.settle()
+    assert bob.arrivals() == []
+    await alice.agent.rotate_keys()
+    await world.settle()
+    titles = [(await bob.agent.proposal(ref)).title for ref in bob.arrivals()]
+    assert sorted(titles) == ["One", "Two"]
+    assert "1 message of alice did not arrive in time" in await bob.summaries()
+
+
+async def test_a_gap_in_a_replaced_session_is_not_waited_for(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    world.relay.faults.append(only(Verdict.HOLD, sender="alice", message_type="PROPOSAL", times=2))
+    for title in ("One", "Two"):
+        await alice.agent.propose(["bob"], draft(title))
+    await world.settle()
+    world.relay.held.pop(0)
+    world.relay.faults.append(only(Verdict.DROP, sender="alice", message_type="PROPOSAL", times=2))
+    await alice.agent.rotate_keys()
+    await world.settle()
+    assert bob.arrivals() == []
+    world.relay.release()
+    await world.settle()
+    assert [(await bob.agent.proposal(ref)).title for ref in bob.arrivals()] == ["Two"]
+
+
 async def test_an_ended_conversation_is_not_used_again(world: World, friends: tuple[Peer, Peer]) -> None:
     alice, bob = friends
     (old,) = await stored(alice, "bob")
