@@ -25,6 +25,7 @@ from agentnet_desktop.agent.events import (
     ConnectionView,
     Event,
 )
+from agentnet_desktop.agent.figures import Figures
 from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.agent.handshakes import Handshakes
 from agentnet_desktop.agent.inbound import Element, Inbound
@@ -35,6 +36,7 @@ from agentnet_desktop.agent.outcomes import Outcomes
 from agentnet_desktop.agent.people import People
 from agentnet_desktop.agent.ports import Availability, Client, ClientFactory, Clock, ConnectionLike, Random
 from agentnet_desktop.agent.presence import Presence
+from agentnet_desktop.agent.proof import Proof
 from agentnet_desktop.agent.queries import Queries
 from agentnet_desktop.agent.receiving import Receiving
 from agentnet_desktop.agent.repeats import Repeats
@@ -105,6 +107,7 @@ class Agent(Commands):
             timing=timing or Timing(),
             deadlines=DeadlineQueue(clock) if deadlines is None else deadlines,
         )
+        self._figures = Figures(ground)
         self._journal = journal = Journal(ground)
         self._presence = presence = Presence(ground, journal)
         trust = Trust(ground, journal, presence)
@@ -141,6 +144,7 @@ class Agent(Commands):
         )
         self._started = False
         self.log = LogQueries(db, clock=clock, own_id=agent_id, zone=ZoneInfo(local_zone()))
+        self.proof = Proof(ground, self.log)
         ground.connect(self._client.send)
         self._schedule()
 
@@ -279,7 +283,8 @@ class Agent(Commands):
             await self._ground.turn(lambda turn: self._inbound.broken(turn, *item))
 
     def _on_state(self, view: ConnectionLike) -> None:
-        before = self._connection.state
+        known = self._connection
+        before = known.state
         self._connection = ConnectionView(
             state=ConnectionState(view.state),
             relay_url=view.relay_url,
@@ -298,6 +303,7 @@ class Agent(Commands):
             self._ground.start_turn(self._connected, name="connected")
         elif not now_up and before is ConnectionState.CONNECTED:
             self._ground.start_turn(self._disconnected, name="disconnected")
+        self._figures.note(known, self._connection)
         self._ground.hub.tell(ConnectionChanged(self._connection))
 
     def _connected(self, turn: Turn) -> None:

@@ -21,6 +21,7 @@ from agentnet_desktop.agent.errors import BadInput, NotAllowed, NotFound
 from agentnet_desktop.agent.events import (
     ContactChanged,
     ContactView,
+    FiguresView,
     LinkView,
     OutboxView,
     ProposalChanged,
@@ -28,7 +29,9 @@ from agentnet_desktop.agent.events import (
     QueryAnswer,
     QueryAnswered,
     QueryView,
+    SessionKeysView,
 )
+from agentnet_desktop.agent.figures import Figures
 from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.agent.meetings import counter_content, find, first_content
 from agentnet_desktop.agent.negotiation import Negotiation
@@ -36,7 +39,14 @@ from agentnet_desktop.agent.people import People
 from agentnet_desktop.agent.presence import Presence
 from agentnet_desktop.agent.queries import Queries, QueryHandler
 from agentnet_desktop.agent.timing import DAY_MS
-from agentnet_desktop.agent.views import answer_view, link_view, outbox_view, proposal_view, query_view
+from agentnet_desktop.agent.views import (
+    answer_view,
+    keys_view,
+    link_view,
+    outbox_view,
+    proposal_view,
+    query_view,
+)
 from agentnet_desktop.protocol.proposal import ProposalState
 from agentnet_desktop.protocol.session import SessionState
 from agentnet_desktop.store import contacts, outbox, proposals, queries, sessions
@@ -54,6 +64,7 @@ class Commands:
     _negotiation: Negotiation
     _conversations: Conversations
     _delivery: Delivery
+    _figures: Figures
 
     # ------------------------------------------------------------------------------------ contacts
 
@@ -135,6 +146,14 @@ class Commands:
     async def refuse_key(self, agent_id: str) -> ContactView:
         """Refuses the changed key of a contact for good and restores the contact's state."""
         return await self._ground.turn(lambda turn: self._people.refuse_key(turn, agent_id))
+
+    async def release_messages(self, agent_id: str) -> int:
+        """Sends the messages that were held since a changed key was accepted; returns how many."""
+        return await self._ground.turn(lambda turn: self._people.release(turn, agent_id))
+
+    async def drop_messages(self, agent_id: str) -> int:
+        """Gives up the messages that were held since a changed key was accepted; returns how many."""
+        return await self._ground.turn(lambda turn: self._people.drop_held(turn, agent_id))
 
     async def safety_number(self, agent_id: str) -> str:
         """Returns the 60 digits that two people compare; NotFound before a key is known."""
@@ -327,6 +346,16 @@ class Commands:
     async def rotate_keys(self, peer: str | None = None) -> int:
         """Starts new handshakes in live conversations, with one peer or with all; returns how many."""
         return await self._ground.turn(lambda turn: self._conversations.rotate(turn, peer))
+
+    async def session_keys(self) -> list[SessionKeysView]:
+        """Returns the age of the keys of all live conversations, those that rotate soonest first."""
+        live = await self._ground.db.read(lambda session: sessions.in_states(session, (SessionState.ACTIVE,)))
+        found = [keys_view(stored, self._ground.timing) for stored in live]
+        return sorted(found, key=lambda view: view.rotates_at)
+
+    async def figures(self) -> FiguresView:
+        """Returns what was measured: connect time, round trips, message latency, reconnections, retries."""
+        return await self._figures.view()
 
     # ------------------------------------------------------------------------------------------ private
 

@@ -114,6 +114,8 @@ class ContactView:
     online: bool | None = None  # None: the relay has not said
     added_at: int | None = None
     last_exchange_at: int | None = None
+    candidate_safety_number: str = ""  # of the key that differs from the pinned one
+    held: bool = False  # messages wait until the person releases them, since a changed key was accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,37 @@ class OutboxView:
     created_at: int
     next_attempt_at: int | None
     expires_at: int
+    held: bool = False  # waits for the person, because the contact's key changed
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKeysView:
+    """The keys of one live conversation: how old they are, and when new ones are agreed on."""
+
+    peer: str
+    conversation_id: str
+    since: int
+    messages: int  # in both directions
+    rotates_at: int  # at the latest
+    rotates_after: int  # messages, counted from the first
+
+
+@dataclass(frozen=True, slots=True)
+class FiguresView:
+    """What was measured of this agent's connection and messages; None where nothing was measured yet."""
+
+    connected_since: int | None
+    connect_ms: int | None  # from the attempt to CONNECTED, the last time
+    connect_p95_ms: int | None  # of the last 30 days
+    round_trip_ms: float | None  # the last one
+    round_trip_p50_ms: int | None
+    round_trip_p95_ms: int | None
+    latency_p50_ms: int | None  # from queued to delivered, of the last messages that were delivered
+    latency_p95_ms: int | None
+    delivered: int  # messages that these two are of
+    connections: int  # since the profile was made
+    reconnections: int  # since the start
+    retries: int  # attempts beyond the first, of those messages
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,7 +180,7 @@ class LogQueries:
             anchors: statements that the database does not hold, such as the keyring's.
             progress: is told the place of each entry, on another thread.
         """
-        return await _on_a_thread(
+        return await on_a_thread(
             lambda tick: verify_database(
                 self._db,
                 own_id=self._own_id,
@@ -215,7 +215,7 @@ class LogQueries:
             OSError: the file cannot be written.
         """
         terms = self.parse(source.filter_text).terms
-        return await _on_a_thread(
+        return await on_a_thread(
             lambda tick: export_log(
                 self._db, target, source, file_format=file_format, terms=terms, redact=redact, progress=tick
             ),
@@ -235,7 +235,7 @@ class _Stopped(Exception):
     """Ends work on a thread whose caller was cancelled."""
 
 
-async def _on_a_thread(
+async def on_a_thread(
     work: Callable[[Callable[[int], None]], T], progress: Callable[[int], None] | None
 ) -> T:
     """Runs long work on a thread of its own; cancelling the call makes it stop at its next step."""

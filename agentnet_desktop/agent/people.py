@@ -237,6 +237,23 @@ class People:
         self._begin(turn, contact)
         return self._presence.view(contact)
 
+    def release(self, turn: Turn, agent_id: str) -> int:
+        """Sends what was held since a changed key was accepted; returns how many messages."""
+        contact = self.sendable(turn, agent_id)
+        released = outbox.wake_peer(turn.session, contact.agent_id, turn.now, reasons=(KEY_CHANGED,))
+        self._trust.save(turn, replace(contact, held=0))
+        self._delivery.look(turn)
+        return released
+
+    def drop_held(self, turn: Turn, agent_id: str) -> int:
+        """Gives up what was held since a changed key was accepted; returns how many messages."""
+        contact = self.sendable(turn, agent_id)
+        held = [row for row in outbox.of_peer(turn.session, contact.agent_id) if row.reason == KEY_CHANGED]
+        for row in held:
+            self._delivery.cancel(turn, row.message_id)
+        self._trust.save(turn, replace(contact, held=0))
+        return len(held)
+
     def refuse_key(self, turn: Turn, agent_id: str) -> ContactView:
         """Refuses the changed key for good and restores the contact's state."""
         contact = self._changed(turn, agent_id)

@@ -15,8 +15,10 @@ from agentnet_desktop.agent.events import (
     ProposalView,
     QueryAnswer,
     QueryView,
+    SessionKeysView,
     Slot,
 )
+from agentnet_desktop.agent.timing import Timing
 from agentnet_desktop.crypto.keys import fingerprint
 from agentnet_desktop.crypto.safety_number import safety_number
 from agentnet_desktop.protocol import times
@@ -24,12 +26,14 @@ from agentnet_desktop.store.contacts import Contact, ContactLinkRecord
 from agentnet_desktop.store.outbox import OutboxRow
 from agentnet_desktop.store.proposals import StoredProposal
 from agentnet_desktop.store.queries import OwnQuery, PeerQuery
+from agentnet_desktop.store.sessions import StoredSession
 
+_HELD = "KEY_CHANGED"
 _WAITS = {
     "": "",
     "NO_SESSION": "Waits for a secure session.",
     "PEER_OFFLINE": "Waits until the recipient is online.",
-    "KEY_CHANGED": "Held because the contact's key changed.",
+    _HELD: "Held because the contact's key changed.",
     "NOT_APPROVED": "Held because the contact is not approved.",
     "ATTEMPTS_EXHAUSTED": "No receipt came after twelve attempts.",
     "REFUSED_BY_RELAY": "The relay refused it.",
@@ -60,6 +64,10 @@ def contact_view(contact: Contact, *, own_id: str, own_key: bytes, online: bool 
         online=online,
         added_at=contact.added_at,
         last_exchange_at=contact.last_exchange_at,
+        candidate_safety_number=number_of(own_id, own_key, contact.agent_id, contact.candidate_key)
+        if contact.candidate_key
+        else "",
+        held=bool(contact.held),
     )
 
 
@@ -89,6 +97,20 @@ def outbox_view(row: OutboxRow) -> OutboxView:
         created_at=row.created_at,
         next_attempt_at=row.next_attempt_at,
         expires_at=row.expires_at,
+        held=row.reason == _HELD and row.settled_at is None,
+    )
+
+
+def keys_view(stored: StoredSession, timing: Timing) -> SessionKeysView:
+    """Returns the keys of a live session as faces see them: their age, never the keys."""
+    since = stored.confirmed_at or stored.created_at
+    return SessionKeysView(
+        peer=stored.peer,
+        conversation_id=stored.conversation_id,
+        since=since,
+        messages=stored.message_count,
+        rotates_at=since + timing.rotation_age,
+        rotates_after=timing.rotation_messages,
     )
 
 

@@ -5,7 +5,7 @@ Implements docs/protocol.md, *Verifying a log*, for files that `export` wrote.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,11 @@ class Footer:
 
 
 def verify_file(
-    path: Path, *, keys: Mapping[str, Iterable[bytes]] | None = None, anchors: Iterable[Anchor] = ()
+    path: Path,
+    *,
+    keys: Mapping[str, Iterable[bytes]] | None = None,
+    anchors: Iterable[Anchor] = (),
+    progress: Callable[[int], None] | None = None,
 ) -> Report:
     """Verifies an exported file.
 
@@ -55,6 +59,7 @@ def verify_file(
         keys: identity keys (32 bytes) known otherwise, by agentId. Without them those in the file's own
             handshakes count: compare the report's fingerprints with the people.
         anchors: statements about this log that are known otherwise.
+        progress: is told the place of each entry; what it raises ends the walk.
 
     Raises:
         NotAnExport: the file is no export at all.
@@ -82,6 +87,8 @@ def verify_file(
             else:
                 verifier.feed(part)
                 last = part.seq
+                if progress is not None:
+                    progress(last)
     except NotAnExport as error:
         verifier.complain(last + 1, "UNREADABLE", f"After entry {last}: {error}")
     report = verifier.finish(whole=not header.redacted)

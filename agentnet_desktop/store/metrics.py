@@ -12,10 +12,11 @@ from sqlalchemy import Table, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
-from agentnet_desktop.store.models import CounterModel, SampleModel
+from agentnet_desktop.store.models import CounterModel, OutboxModel, SampleModel
 
 _counter = cast(Table, CounterModel.__table__)
 _sample = cast(Table, SampleModel.__table__)
+_outbox = cast(Table, OutboxModel.__table__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,26 @@ class Sample:
 
     time: int
     value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How long one message took from queued to delivered (ms), and in how many attempts."""
+
+    took: int
+    attempts: int
+
+
+def deliveries(session: Session, limit: int = 200) -> list[Delivery]:
+    """Returns the last messages that were delivered and are not forgotten yet, newest first."""
+    c = _outbox.c
+    newest = (
+        select(c.settled_at - c.created_at, c.attempts)
+        .where(c.settled_at.is_not(None), c.state == "DELIVERED")
+        .order_by(c.settled_at.desc())
+        .limit(limit)
+    )
+    return [Delivery(max(0, took), attempts) for took, attempts in session.execute(newest)]
 
 
 def count(session: Session, name: str, by: int = 1) -> None:
