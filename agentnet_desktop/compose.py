@@ -66,23 +66,31 @@ PATIENCE_S = 15.0
 _LOOK_AGAIN_S = 0.1
 
 
-def open_vault(paths: ProfilePaths, settings: ProfileSettings, passphrase: Passphrase) -> Vault:
+def open_vault(
+    paths: ProfilePaths, settings: ProfileSettings, passphrase: Passphrase, *, accept_backend: bool = False
+) -> Vault:
     """Unlocks a profile's vault. Blocks.
 
     Args:
         paths: the profile.
         settings: its settings.
         passphrase: the words, or who is asked for them; asked only when the vault has a passphrase.
+        accept_backend: the person was told that another key store is in use than the recorded one, and wants it.
 
     Raises:
         VaultError: it stays locked; the text says why.
     """
     store = secret_store(paths, settings)
     words: str | None = None
-    same_store = not settings.backend or store.name == settings.backend
+    same_store = accept_backend or not settings.backend or store.name == settings.backend
     if same_store and Vault.needs_passphrase(store):
         words = passphrase() if callable(passphrase) else passphrase
-    return Vault.open(store, passphrase=words, expected_backend=settings.backend or None)
+    return Vault.open(
+        store,
+        passphrase=words,
+        expected_backend=None if accept_backend else settings.backend or None,
+        accept_backend=accept_backend,
+    )
 
 
 def needs_passphrase(paths: ProfilePaths) -> bool:
@@ -207,6 +215,7 @@ async def open_profile(
     *,
     passphrase: Passphrase = None,
     brief: bool = False,
+    accept_backend: bool = False,
     clock: Clock = system_clock,
     random: Random = os.urandom,
 ) -> Holder:
@@ -218,6 +227,7 @@ async def open_profile(
         root: the profile's folder.
         passphrase: the words, or who is asked for them (in a thread) when they are needed.
         brief: this is such a single command; it does not wait for others, for it can ask them.
+        accept_backend: the person wants the key store that is in use now, and it is recorded from here on.
         clock: ms since the Unix epoch.
         random: gives that many random bytes.
 
@@ -236,7 +246,7 @@ async def open_profile(
                 raise
             await asyncio.sleep(_LOOK_AGAIN_S)
         else:
-            return await _open(paths, passphrase, clock, random, lock)
+            return await _open(paths, passphrase, clock, random, lock, accept_backend=accept_backend)
 
 
 async def open_reader(
@@ -257,7 +267,13 @@ async def open_reader(
 
 
 async def _open(
-    paths: ProfilePaths, passphrase: Passphrase, clock: Clock, random: Random, lock: ProfileLock | None
+    paths: ProfilePaths,
+    passphrase: Passphrase,
+    clock: Clock,
+    random: Random,
+    lock: ProfileLock | None,
+    *,
+    accept_backend: bool = False,
 ) -> Holder:
     """Unlocks vault and database, in a thread; without a lock, for looking only."""
 
@@ -265,7 +281,10 @@ async def _open(
         vault: Vault | None = None
         try:
             settings = read_settings(paths)
-            vault = open_vault(paths, settings, passphrase)
+            vault = open_vault(paths, settings, passphrase, accept_backend=accept_backend)
+            if accept_backend and settings.backend != vault.backend:
+                settings = replace(settings, backend=vault.backend)
+                write_settings(paths, settings)
             invite = None if settings.enrolled else vault.get_token(INVITE)
             key = vault.database_key
             database = Database.open(paths.database, key, now_ms=clock, read_only=lock is None)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from agentnet_desktop import doctor
 from agentnet_desktop.agent.events import ConnectionState, ConnectionView
-from agentnet_desktop.cli.doctor import connection_findings
 from tests.cli.shells import WORDS, Shell
 from tests.processes import ROOT, RelayProcess
 
@@ -147,7 +147,7 @@ def test_doctor_tells_a_clock_that_is_off_and_a_way_without_encryption() -> None
     view = ConnectionView(
         ConnectionState.CONNECTED, "ws://relay", insecure=True, clock_skew_ms=-120_000, round_trip_ms=3.0
     )
-    found = {finding.check: (finding.state, finding.message) for finding in connection_findings(view)}
+    found = {finding.check: (finding.state, finding.message) for finding in doctor.connection(view)}
     assert found["relay"][0] == found["token"][0] == "ok"
     assert found["transport"][0] == "warning"
     assert found["clock"] == ("warning", "This machine's clock is 120.0 s behind the relay's.")
