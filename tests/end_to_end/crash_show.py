@@ -102,7 +102,14 @@ class AgentProcess:
             self.until(f"^settled {number}$")
         except EOFError:
             return True
+        except TimeoutError:
+            raise AssertionError(f"{self.name} does not settle {number}: {self.report()}") from None
         return False
+
+    def report(self) -> str:
+        """Have it say what it waits for."""
+        self.order("report")
+        return self.until("^report .*")
 
     def kill(self) -> None:
         assert self.process is not None
@@ -155,6 +162,9 @@ class Show:
             for agent in self.agents.values():
                 agent.start()
             yield
+        except AssertionError as error:
+            others = [f"\n{agent.name}: {agent.report()}" for agent in self.agents.values()]
+            raise AssertionError(f"{error}{''.join(others)}") from error
         finally:
             for agent in self.agents.values():
                 if agent.process is not None:

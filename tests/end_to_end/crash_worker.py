@@ -3,7 +3,7 @@
 Usage: python -m tests.end_to_end.crash_worker FOLDER PEER
 
 Orders come on standard input, one a line: `upto N` (have N items written), `die STAGE PASSAGES`, `tick PASSAGES
-NAME`, `rotate`, and the end of the input, which ends the process in order. It says `ready`, `shown REF` for every proposal
+NAME`, `rotate`, `report`, and the end of the input, which ends the process in order. It says `ready`, `shown REF` for every proposal
 that a dialog would open for, `tick NAME`, and `settled N` when N items are written and answered and nothing waits.
 What it wrote before it was killed it learns from its database alone, as a person would who opens the window again.
 """
@@ -149,6 +149,26 @@ class Worker:
                 else:
                     await self.agent.decline(view.ref)
 
+    async def report(self) -> str:
+        """What there still is to wait for, in one line."""
+        waiting = [
+            f"{row.message_type} {row.state} after {row.attempts} attempts, next at {row.next_attempt_at}: {row.reason}"
+            for row in await self.agent.outbox()
+        ]
+        open_ones = [f"{view.direction} {view.title}" for view in await self.agent.proposals(open_only=True)]
+        asked = [request.request_id for request in await self.agent.requests()]
+        unanswered = await self.agent._ground.db.read(
+            lambda session: (
+                session.execute(select(OwnQueryModel.parameters).where(OwnQueryModel.state == "PENDING"))
+                .scalars()
+                .all()
+            )
+        )
+        return (
+            f"{self.agent.connection.state}, written {len(self._written)} of {self._target}; outbox {waiting}; "
+            f"open {open_ones}; asked {asked}; unanswered {unanswered}"
+        )
+
     async def _is_settled(self) -> bool:
         unanswered = await self.agent._ground.db.read(
             lambda session: session.execute(
@@ -173,6 +193,8 @@ async def obey(worker: Worker, stages: Stages) -> None:
                 stages.arm(stage, int(passages))
             case ["tick", passages, name]:
                 stages.tick(int(passages), name)
+            case ["report"]:
+                say(f"report {await worker.report()}")
             case ["rotate"]:
                 try:
                     await worker.agent.rotate_keys()
