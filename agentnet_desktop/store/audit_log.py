@@ -45,6 +45,7 @@ from agentnet_desktop.store.log_records import (
     entry_hash,
     plaintext_data,
 )
+from agentnet_desktop.store.prepared import Prepared
 from agentnet_desktop.store.records import Records, changed
 
 __all__ = [
@@ -69,12 +70,13 @@ _anchors = Records(LogAnchorModel, Anchor)
 _security = Records(SecurityEventModel, SecurityEvent)
 _c = _entries.c
 _last = select(_c.seq, _c.entry_hash).order_by(_c.seq.desc()).limit(1)
-_by_seq = _entries.select(_c.seq == bindparam("place"))
-_content_by_seq = _contents.select(_contents.c.seq == bindparam("place"))
-_insert_entry = insert(_entries.table)
-_insert_content = insert(_contents.table)
-_insert_step = insert(_steps.table)
-_set_state = _entries.update(_c.seq == bindparam("place")).values(state=bindparam("to"))
+_by_seq = _entries.lookup(_entries.select(_c.seq == bindparam("place")))
+_by_message = _entries.lookup(_entries.select(_c.message_id == bindparam("message")).order_by(_c.seq))
+_content_by_seq = _contents.lookup(_contents.select(_contents.c.seq == bindparam("place")))
+_insert_entry = _entries.insertion()
+_insert_content = _contents.insertion()
+_insert_step = _steps.insertion()
+_set_state = Prepared(_entries.update(_c.seq == bindparam("place")).values(state=bindparam("to")))
 
 
 def head(session: Session) -> Head:
@@ -103,9 +105,8 @@ def append_many(session: Session, entries: Sequence[NewEntry]) -> list[LogEntry]
         contents.append(content)
     if not stored:
         return stored
-    connection = session.connection()
-    connection.execute(_insert_entry, [_entries.values(entry) for entry in stored])
-    connection.execute(_insert_content, [_contents.values(content) for content in contents])
+    _insert_entry.run_many(session, stored)
+    _insert_content.run_many(session, contents)
     session.info[HEAD] = end
     for entry, new in zip(stored, entries, strict=True):
         content_of = new.content
@@ -128,14 +129,14 @@ def _chained(new: NewEntry, end: Head) -> tuple[LogEntry, LogContent]:
     entry = LogEntry(
         seq=seq,
         time=new.time,
-        direction=new.direction,
+        direction=str(new.direction),  # a StrEnum would make canonical JSON take its slow way
         peer=new.peer,
         conversation_id=new.conversation_id,
         message_id=new.message_id,
-        message_type=new.message_type,
+        message_type=str(new.message_type),
         encrypted=int(new.encrypted),
-        verified=new.verified,
-        first_state=new.state,
+        verified=str(new.verified),
+        first_state=str(new.state),
         sent_time=new.sent_time,
         size=0 if new.wire is None else len(new.wire),
         wire_format=new.wire_format,
@@ -144,7 +145,7 @@ def _chained(new: NewEntry, end: Head) -> tuple[LogEntry, LogContent]:
         details_hash=details_hash(salt, stored),
         previous_hash=end.entry_hash,
         entry_hash=b"",
-        state=new.state,
+        state=str(new.state),
         summary=new.summary,
     )
     return replace(entry, entry_hash=entry_hash(entry)), LogContent(
@@ -158,7 +159,7 @@ def _hash(data: bytes | None) -> bytes | None:
 
 def get(session: Session, seq: int) -> LogEntry | None:
     """Returns one entry, or None."""
-    return next(iter(_entries.all(session, _by_seq, {"place": seq})), None)
+    return _by_seq.first(session, place=seq)
 
 
 def get_many(session: Session, seqs: Sequence[int]) -> list[LogEntry]:
@@ -168,7 +169,7 @@ def get_many(session: Session, seqs: Sequence[int]) -> list[LogEntry]:
 
 def by_message(session: Session, message_id: str) -> list[LogEntry]:
     """Returns the entries of one message id, in the log's order."""
-    return _entries.all(session, _entries.select(_c.message_id == message_id).order_by(_c.seq))
+    return _by_message.all(session, message=message_id)
 
 
 def entries_from(session: Session, seq: int, limit: int = 1000) -> list[LogEntry]:
@@ -178,7 +179,7 @@ def entries_from(session: Session, seq: int, limit: int = 1000) -> list[LogEntry
 
 def content(session: Session, seq: int) -> LogContent | None:
     """Returns the bytes of one entry, or None: retention deleted them."""
-    return next(iter(_contents.all(session, _content_by_seq, {"place": seq})), None)
+    return _content_by_seq.first(session, place=seq)
 
 
 def contents_of(session: Session, first: int, last: int) -> dict[int, LogContent]:
@@ -209,7 +210,7 @@ def set_state(
     add_step(session, seq, state, now, detail)
     if entry.state == state:
         return entry
-    session.execute(_set_state, {"place": seq, "to": state})
+    _set_state.run(session, {"place": seq, "to": state})
     after = replace(entry, state=state)
     if log_index.state_word(state) != log_index.state_word(entry.state):
         stored = content(session, seq)
@@ -220,7 +221,7 @@ def set_state(
 
 def add_step(session: Session, seq: int, state: str, now: int, detail: str = "") -> None:
     """Adds a step (an attempt, a refusal, a receipt) to an entry's delivery history."""
-    session.execute(_insert_step, {"seq": seq, "time": now, "state": state, "detail": detail})
+    _insert_step.run(session, Step(seq, now, state, detail))
 
 
 def steps(session: Session, seq: int) -> list[Step]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import or_
+from sqlalchemy import bindparam, or_
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.store.models import ContactLinkModel, ContactModel, RefusedKeyModel
+from agentnet_desktop.store.prepared import Prepared
 from agentnet_desktop.store.records import Records, changed
 
 
@@ -60,6 +61,10 @@ class _RefusedKey:
 _contacts = Records(ContactModel, Contact)
 _links = Records(ContactLinkModel, ContactLinkRecord)
 _refused = Records(RefusedKeyModel, _RefusedKey)
+_by_id = _contacts.lookup(_contacts.select(_contacts.c.agent_id == bindparam("agent")))
+_touch = Prepared(
+    _contacts.update(_contacts.c.agent_id == bindparam("agent")).values(last_exchange_at=bindparam("time"))
+)
 
 
 def add(session: Session, contact: Contact) -> None:
@@ -69,7 +74,7 @@ def add(session: Session, contact: Contact) -> None:
 
 def get(session: Session, agent_id: str) -> Contact | None:
     """Returns the contact with this id, ignoring case, or None."""
-    return _contacts.one(session, _contacts.c.agent_id == agent_id)
+    return _by_id.first(session, agent=agent_id)
 
 
 def save(session: Session, contact: Contact) -> None:
@@ -99,7 +104,7 @@ def by_key(session: Session, identity_key: bytes) -> list[Contact]:
 
 def touch(session: Session, agent_id: str, now: int) -> None:
     """Notes that something was exchanged with a contact at `now` (ms)."""
-    session.execute(_contacts.update(_contacts.c.agent_id == agent_id).values(last_exchange_at=now))
+    _touch.run(session, {"agent": agent_id, "time": now})
 
 
 def refuse_key(session: Session, agent_id: str, identity_key: bytes, now: int) -> None:

@@ -53,12 +53,12 @@ class HeldMessage:
 _rows = Records(InboxModel, InboxRow)
 _held = Records(ReorderModel, HeldMessage)
 _c = _rows.c
-_seen = _rows.select(_c.peer_key == bindparam("key"), _c.message_id == bindparam("message"))
+_seen = _rows.lookup(_rows.select(_c.peer_key == bindparam("key"), _c.message_id == bindparam("message")))
 
 
 def seen(session: Session, peer_key: bytes, message_id: str) -> InboxRow | None:
     """Returns what is stored of a message from the holder of this 32-byte key, or None: it is new."""
-    return next(iter(_rows.all(session, _seen, {"key": peer_key, "message": message_id})), None)
+    return _seen.first(session, key=peer_key, message=message_id)
 
 
 def add(session: Session, row: InboxRow) -> None:

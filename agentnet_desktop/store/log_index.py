@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table
+import sqlcipher3
+from sqlalchemy import Table
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.store.log_models import LogSpanModel, LogValueModel
 from agentnet_desktop.store.log_records import LogEntry
+from agentnet_desktop.store.prepared import Prepared, raw_of
 from agentnet_desktop.store.search_terms import OPEN_STATES, is_unverified, searchable, token
 
 HOUR_MS = 3_600_000
@@ -42,9 +44,12 @@ TextRow = tuple[int, str, str, str, str, str, str]
 
 _spans = cast(Table, LogSpanModel.__table__)
 _values = cast(Table, LogValueModel.__table__)
-_span = insert(_spans)
-_span = _span.on_conflict_do_update(set_={"last_seq": _span.excluded.last_seq})
-_value = insert(_values).on_conflict_do_nothing()
+_insert_span = insert(_spans)
+_span = Prepared(
+    _insert_span.on_conflict_do_update(set_={"last_seq": _insert_span.excluded.last_seq}),
+    ("hour", "first_seq", "last_seq"),
+)
+_value = Prepared(insert(_values).on_conflict_do_nothing(), ("field", "value"))
 
 
 def state_word(state: str) -> str:
@@ -85,7 +90,7 @@ def note(session: Session, entries: Sequence[LogEntry]) -> None:
     known: frozenset[tuple[str, str]] = session.info.get(KNOWN_VALUES, frozenset())
     new = values - known
     if new:
-        session.connection().execute(_value, [{"field": field, "value": value} for field, value in new])
+        _value.run_many(raw_of(session), new)
         session.info[KNOWN_VALUES] = known | new if len(known) < _MOST_KNOWN else frozenset(new)
 
 
@@ -112,18 +117,14 @@ class Pending:
             before = self.hours.get(hour, (first, last))
             self.hours[hour] = (before[0], max(before[1], last))
 
-    def write(self, connection: Connection) -> None:
+    def write(self, raw: sqlcipher3.Connection) -> None:
         """Writes it, inside the group's transaction."""
         if self.rows:
-            connection.exec_driver_sql(_REPLACE, list(self.rows.values()))
+            raw.executemany(_REPLACE, self.rows.values())
         if self.hours:
-            spans = [
-                {"hour": hour, "first_seq": first, "last_seq": last}
-                for hour, (first, last) in self.hours.items()
-            ]
-            connection.execute(_span, spans)
+            _span.run_many(raw, [(hour, first, last) for hour, (first, last) in self.hours.items()])
 
 
 def forget(session: Session, first: int, last: int) -> None:
     """Removes the full-text rows of the entries from place `first` to `last`, both included."""
-    session.connection().exec_driver_sql(_FORGET, (first, last))
+    raw_of(session).execute(_FORGET, (first, last))

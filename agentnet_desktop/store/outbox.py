@@ -17,6 +17,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.store.models import OutboxDigestModel, OutboxModel
+from agentnet_desktop.store.prepared import Prepared
 from agentnet_desktop.store.records import Records, changed
 
 RANKS: Mapping[str, int] = {"HIGH": 0, "NORMAL": 1, "LOW": 2}
@@ -59,46 +60,59 @@ class _Digest:
 _rows = Records(OutboxModel, OutboxRow)
 _digests = Records(OutboxDigestModel, _Digest)
 _c = _rows.c
-_by_id = _rows.select(_c.message_id == bindparam("message"))
-_by_digest = _rows.select(
-    _c.message_id == _digests.c.message_id, _digests.c.digest == bindparam("ciphertext")
+_by_id = _rows.lookup(_rows.select(_c.message_id == bindparam("message")))
+_by_digest = _rows.lookup(
+    _rows.select(_c.message_id == _digests.c.message_id, _digests.c.digest == bindparam("ciphertext"))
 )
-_lift = _rows.update(
-    _c.peer == bindparam("to"),
-    _c.conversation_id == bindparam("conversation"),
-    _c.state == "QUEUED",
-    _c.rank > bindparam("most"),
-).values(rank=bindparam("most"))
+_add = Prepared(insert(_rows.table), [column.name for column in _c if column.name != "position"])
+_add_digest = _digests.insertion(insert(_digests.table).on_conflict_do_nothing())
+_digests_of = _digests.lookup(
+    _digests.select(_digests.c.message_id == bindparam("message")).order_by(_digests.c.sent_at)
+)
+_lift = Prepared(
+    _rows.update(
+        _c.peer == bindparam("to"),
+        _c.conversation_id == bindparam("conversation"),
+        _c.state == "QUEUED",
+        _c.rank > bindparam("most"),
+    ).values(rank=bindparam("most"))
+)
 # The plus keeps SQLite from choosing the index by time: with 100,000 rows due it would sort them all.
 _by_now = literal_column("+outbox.next_attempt_at", Integer) <= bindparam("now")
-_due = (
-    _rows.select(_c.next_attempt_at.is_not(None), _by_now)
-    .order_by(_c.rank, _c.position)
-    .limit(bindparam("most"))
-)
-_due_again = (
-    _rows.select(_c.next_attempt_at.is_not(None), _by_now, _c.state != "QUEUED")
-    .order_by(_c.rank, _c.position)
-    .limit(bindparam("most"))
-)
+_waits = _rows.select(_c.next_attempt_at.is_not(None), _by_now).order_by(_c.rank, _c.position)
+_due = _rows.lookup(_waits.limit(bindparam("most")))
+_due_again = _rows.lookup(_waits.where(_c.state != "QUEUED").limit(bindparam("most")))
 _in_flight = select(_c.message_id).where(_c.settled_at.is_(None), _c.state.in_(("IN_FLIGHT", "ROUTED")))
-_first_waiting = select(func.min(_c.position)).where(
-    _c.peer == bindparam("to"),
-    _c.conversation_id == bindparam("conversation"),
-    _c.state == "QUEUED",
-    or_(_c.next_attempt_at.is_(None), _c.next_attempt_at > bindparam("now")),
+_first_waiting = Prepared(
+    select(func.min(_c.position)).where(
+        _c.peer == bindparam("to"),
+        _c.conversation_id == bindparam("conversation"),
+        _c.state == "QUEUED",
+        or_(_c.next_attempt_at.is_(None), _c.next_attempt_at > bindparam("now")),
+    )
 )
-_move = _rows.update(_c.message_id == bindparam("message")).values(
-    state=bindparam("to"),
-    reason=bindparam("why"),
-    next_attempt_at=bindparam("at"),
-    settled_at=bindparam("settled"),
+_any_queued = Prepared(select(_c.position).where(_c.state == "QUEUED").limit(1))
+_this = _rows.update(_c.message_id == bindparam("message"))
+_move = Prepared(
+    _this.values(
+        state=bindparam("to"),
+        reason=bindparam("why"),
+        next_attempt_at=bindparam("at"),
+        settled_at=bindparam("settled"),
+    )
 )
-_attempt = _rows.update(_c.message_id == bindparam("message")).values(
-    state=bindparam("to"), attempts=_c.attempts + 1, next_attempt_at=bindparam("at"), reason=""
+_attempt = Prepared(
+    _this.values(state=bindparam("to"), attempts=_c.attempts + 1, next_attempt_at=bindparam("at"), reason="")
 )
-_seal = _rows.update(_c.message_id == bindparam("message")).values(
-    session_row=bindparam("row"), seq=bindparam("number"), sealed=bindparam("envelope")
+_seal = Prepared(
+    _this.values(session_row=bindparam("row"), seq=bindparam("number"), sealed=bindparam("envelope"))
+)
+_log = Prepared(_this.values(log_seq=bindparam("entry")))
+_first_attempt = select(func.min(_c.next_attempt_at)).where(_c.next_attempt_at.is_not(None))
+_first_expiry = select(func.min(_c.expires_at)).where(_c.settled_at.is_(None)).scalar_subquery()
+_deadlines = Prepared(select(_first_attempt.scalar_subquery(), _first_expiry))
+_deadlines_again = Prepared(
+    select(_first_attempt.where(_c.state != "QUEUED").scalar_subquery(), _first_expiry)
 )
 
 
@@ -109,16 +123,14 @@ def add(session: Session, row: OutboxRow) -> int:
     `sqlalchemy.exc.IntegrityError`.
     """
     rank = RANKS[row.priority]
-    values = _rows.values(row) | {"rank": rank}
-    del values["position"]
-    session.execute(_lift, {"to": row.peer, "conversation": row.conversation_id, "most": rank})
-    statement = insert(_rows.table).returning(_c.position)
-    return int(session.execute(statement, values).scalar_one())
+    if row.state == "QUEUED":  # one that goes at once had nothing before it
+        _lift.run(session, {"to": row.peer, "conversation": row.conversation_id, "most": rank})
+    return int(_add.run(session, _rows.values(row) | {"rank": rank}).lastrowid or 0)
 
 
 def get(session: Session, message_id: str) -> OutboxRow | None:
     """Returns one message of ours, settled or not, or None."""
-    return next(iter(_rows.all(session, _by_id, {"message": message_id})), None)
+    return _by_id.first(session, message=message_id)
 
 
 def due(session: Session, now: int, limit: int = 64) -> list[OutboxRow]:
@@ -126,14 +138,14 @@ def due(session: Session, now: int, limit: int = 64) -> list[OutboxRow]:
 
     A message behind a QUEUED one of its conversation that cannot be sent yet is left out.
     """
-    found = _rows.all(session, _due, {"now": now, "most": limit})
+    found = _due.all(session, now=now, most=limit)
     barriers: dict[tuple[str, str], int | None] = {}
     ready = []
     for row in found:
         lane = (row.peer, row.conversation_id)
         if lane not in barriers:
             arguments = {"to": row.peer, "conversation": row.conversation_id, "now": now}
-            barriers[lane] = session.execute(_first_waiting, arguments).scalar_one()
+            barriers[lane] = _first_waiting.run(session, arguments).fetchone()[0]
         barrier = barriers[lane]
         if row.state != "QUEUED" or barrier is None or row.position < barrier:
             ready.append(row)
@@ -142,7 +154,12 @@ def due(session: Session, now: int, limit: int = 64) -> list[OutboxRow]:
 
 def due_again(session: Session, now: int, limit: int = 64) -> list[OutboxRow]:
     """Returns what was sent and is to be sent again at `now` (ms), in order: `due` without what waits QUEUED."""
-    return _rows.all(session, _due_again, {"now": now, "most": limit})
+    return _due_again.all(session, now=now, most=limit)
+
+
+def any_queued(session: Session) -> bool:
+    """Tells whether any message is QUEUED."""
+    return _any_queued.run(session, {}).fetchone() is not None
 
 
 def in_flight(session: Session) -> set[str]:
@@ -155,11 +172,8 @@ def next_deadline(session: Session, *, again: bool = False) -> int | None:
 
     With `again`, what waits QUEUED counts by its expiry only: nothing but `due_again` is of use now.
     """
-    first = select(func.min(_c.next_attempt_at)).where(_c.next_attempt_at.is_not(None))
-    attempt = (first.where(_c.state != "QUEUED") if again else first).scalar_subquery()
-    expiry = select(func.min(_c.expires_at)).where(_c.settled_at.is_(None)).scalar_subquery()
-    times = [time for time in session.execute(select(attempt, expiry)).one() if time is not None]
-    return min(times, default=None)
+    found = (_deadlines_again if again else _deadlines).run(session, {}).fetchone()
+    return min((time for time in found if time is not None), default=None)
 
 
 def expired(session: Session, now: int, limit: int = 64) -> list[OutboxRow]:
@@ -182,25 +196,28 @@ def set_sealed(
         digest: SHA-256(nonce || ciphertext || header), 32 bytes; a receipt for it settles the message.
         now: time in ms.
     """
-    session.execute(_seal, {"message": message_id, "row": session_row, "number": seq, "envelope": sealed})
-    statement = insert(_digests.table).on_conflict_do_nothing()
-    session.execute(statement, {"digest": digest, "message_id": message_id, "sent_at": now})
+    _seal.run(session, {"message": message_id, "row": session_row, "number": seq, "envelope": sealed})
+    add_digest(session, message_id, digest, now)
+
+
+def add_digest(session: Session, message_id: str, digest: bytes, now: int) -> None:
+    """Stores the 32-byte digest of a ciphertext of a message, for one that was added with its sealed bytes."""
+    _add_digest.run(session, _Digest(digest, message_id, now))
 
 
 def digests(session: Session, message_id: str) -> list[bytes]:
     """Returns the digests of all ciphertexts ever stored for a message, oldest first."""
-    found = _digests.select(_digests.c.message_id == message_id).order_by(_digests.c.sent_at)
-    return [record.digest for record in _digests.all(session, found)]
+    return [record.digest for record in _digests_of.all(session, message=message_id)]
 
 
 def by_digest(session: Session, digest: bytes) -> OutboxRow | None:
     """Returns the message for which a ciphertext with this 32-byte digest was stored, or None."""
-    return next(iter(_rows.all(session, _by_digest, {"ciphertext": digest})), None)
+    return _by_digest.first(session, ciphertext=digest)
 
 
 def count_attempt(session: Session, message_id: str, state: str, next_attempt_at: int | None) -> None:
     """Counts an attempt before it is made, and sets the state (IN_FLIGHT) and the time of the next (ms)."""
-    session.execute(_attempt, {"message": message_id, "to": state, "at": next_attempt_at})
+    _attempt.run(session, {"message": message_id, "to": state, "at": next_attempt_at})
 
 
 def give_back_attempt(session: Session, message_id: str) -> None:
@@ -214,13 +231,13 @@ def move(
 ) -> None:
     """Sets the state of an unsettled message, why it waits, and when it is due (None: not by time)."""
     values = {"message": message_id, "to": state, "why": reason, "at": next_attempt_at, "settled": None}
-    session.execute(_move, values)
+    _move.run(session, values)
 
 
 def settle(session: Session, message_id: str, state: str, now: int, reason: str = "") -> None:
     """Ends a message's way: DELIVERED, EXPIRED or FAILED. Its sealed bytes and content stay for the log's sake."""
     values = {"message": message_id, "to": state, "why": reason, "at": None, "settled": now}
-    session.execute(_move, values)
+    _move.run(session, values)
 
 
 def wake_peer(session: Session, peer: str, now: int, reasons: Sequence[str] = ()) -> int:
@@ -289,7 +306,7 @@ def unseal_conversation(
 
 def set_log_seq(session: Session, message_id: str, log_seq: int) -> None:
     """Notes which entry of the log stands for a message."""
-    session.execute(_rows.update(_c.message_id == message_id).values(log_seq=log_seq))
+    _log.run(session, {"message": message_id, "entry": log_seq})
 
 
 def cancel(session: Session, message_id: str, now: int, reason: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.store.models import ProposalModel
@@ -46,6 +46,9 @@ class StoredProposal:
 
 _rows = Records(ProposalModel, StoredProposal)
 _c = _rows.c
+_in_state = _rows.lookup(
+    _rows.select(_c.state == bindparam("wanted")).order_by(_c.expires_at.is_(None), _c.expires_at, _c.start)
+)
 
 
 def add(session: Session, proposal: StoredProposal) -> None:
@@ -127,8 +130,7 @@ def every(session: Session, limit: int = 1000) -> list[StoredProposal]:
 
 def in_state(session: Session, state: str) -> list[StoredProposal]:
     """Returns all revisions in one state, soonest deadline first, those without one last."""
-    soonest = (_c.expires_at.is_(None), _c.expires_at, _c.start)
-    return _rows.all(session, _rows.select(_c.state == state).order_by(*soonest))
+    return _in_state.all(session, wanted=state)
 
 
 def expired(session: Session, now: int) -> list[StoredProposal]:

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.store.models import OwnQueryModel, PeerQueryModel
+from agentnet_desktop.store.prepared import Prepared
 from agentnet_desktop.store.records import Records, changed
 
 PENDING = "PENDING"
@@ -61,6 +62,19 @@ class PeerQuery:
 
 _own = Records(OwnQueryModel, OwnQuery)
 _theirs = Records(PeerQueryModel, PeerQuery)
+_own_by_id = _own.lookup(_own.select(_own.c.request_id == bindparam("request")))
+_end_own = Prepared(
+    _own.update(
+        _own.c.request_id == bindparam("request"),
+        _own.c.peer == bindparam("from"),
+        or_(_own.c.state == PENDING, _own.c.state == TIMED_OUT),
+    ).values(
+        state=bindparam("to"), data=bindparam("found"), error=bindparam("fault"), answered_at=bindparam("now")
+    )
+)
+_their_by_id = _theirs.lookup(
+    _theirs.select(_theirs.c.peer == bindparam("from"), _theirs.c.request_id == bindparam("request"))
+)
 
 
 def add(session: Session, query: OwnQuery) -> None:
@@ -70,7 +84,7 @@ def add(session: Session, query: OwnQuery) -> None:
 
 def get(session: Session, request_id: str) -> OwnQuery | None:
     """Returns a query of ours, or None."""
-    return _own.one(session, _own.c.request_id == request_id)
+    return _own_by_id.first(session, request=request_id)
 
 
 def answer(
@@ -90,10 +104,8 @@ def answer(
     Returns:
         False, having changed nothing, when no query of this id to this peer is pending.
     """
-    c = _own.c
-    where = (c.request_id == request_id, c.peer == peer, c.state.in_((PENDING, TIMED_OUT)))
-    values = {"state": state, "data": data, "error": error, "answered_at": now}
-    return changed(session, _own.update(*where).values(**values)) > 0
+    values = {"request": request_id, "from": peer, "to": state, "found": data, "fault": error, "now": now}
+    return _end_own.run(session, values).rowcount > 0
 
 
 def pending(session: Session) -> list[OwnQuery]:
@@ -124,7 +136,7 @@ def add_peer_query(session: Session, query: PeerQuery) -> None:
 
 def peer_query(session: Session, peer: str, request_id: str) -> PeerQuery | None:
     """Returns a peer's query, or None."""
-    return _theirs.one(session, _theirs.c.peer == peer, _theirs.c.request_id == request_id)
+    return _their_by_id.first(session, **{"from": peer, "request": request_id})
 
 
 def find_peer_queries(session: Session, request_id: str) -> list[PeerQuery]:

@@ -22,6 +22,7 @@ from agentnet_desktop.store.connect import connect, fault, raw_connection
 from agentnet_desktop.store.errors import DatabaseClosed, ReadCancelled
 from agentnet_desktop.store.job_queue import Outcome, Queued, resolve_all
 from agentnet_desktop.store.opening import is_immutable, told
+from agentnet_desktop.store.prepared import session_on
 
 T = TypeVar("T")
 _STEPS = 20_000  # of SQLite's machine between two looks at whether to stop: a few ms
@@ -123,7 +124,7 @@ class Reader:
         with (
             Outcome(queued, self._told),
             connection.begin(),
-            Session(bind=connection, join_transaction_mode="rollback_only") as session,
+            session_on(connection) as session,
         ):
             queued.result = queued.job(session)
         with self._lock:

@@ -1,19 +1,23 @@
 """Maps one table to one frozen dataclass, field by field, for the function modules of this package.
 
 A record's fields carry the names of the table's columns. Reading and writing go through SQLAlchemy's Core on
-the session's connection: there is no identity map, so a failed job leaves nothing stale behind.
+the session's connection, or past it where a statement is prepared: there is no identity map, so a failed job
+leaves nothing stale behind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from sqlalchemy import (
     ColumnElement,
     CursorResult,
     Delete,
+    Insert,
     Select,
     Table,
     Update,
@@ -24,7 +28,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from agentnet_desktop.store.models import Base
+from agentnet_desktop.store.models import Base, Json
+from agentnet_desktop.store.prepared import Prepared, raw_of, to_json
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -32,6 +37,62 @@ if TYPE_CHECKING:
     R = TypeVar("R", bound=DataclassInstance)
 else:
     R = TypeVar("R")
+
+
+class Lookup(Generic[R]):
+    """A prepared selection of records."""
+
+    def __init__(self, statement: Select[Any], kind: type[R], json_places: Sequence[int]) -> None:
+        """Use `Records.lookup`."""
+        self._prepared = Prepared(statement)
+        self._kind = kind
+        self._json = json_places
+
+    def all(self, session: Session, **values: Any) -> list[R]:
+        """Returns the records for these values."""
+        rows = self._prepared.run(session, values).fetchall()
+        if not self._json:
+            return [self._kind(*row) for row in rows]
+        return [self._kind(*self._read(row)) for row in rows]
+
+    def first(self, session: Session, **values: Any) -> R | None:
+        """Returns the first record for these values, or None."""
+        return next(iter(self.all(session, **values)), None)
+
+    def _read(self, row: Sequence[Any]) -> list[Any]:
+        read = list(row)
+        for place in self._json:
+            if read[place] is not None:
+                read[place] = json.loads(read[place])
+        return read
+
+
+class Insertion(Generic[R]):
+    """A prepared insertion of records: some columns from their fields, the others as named values."""
+
+    def __init__(self, table: Table, names: Sequence[str], statement: Insert | None = None) -> None:
+        """Use `Records.insertion`."""
+        self._names = [column.name for column in table.c if column.name in names]
+        self._prepared = Prepared(insert(table) if statement is None else statement, self._names)
+        self._fields: Callable[[R], tuple[Any, ...]] = attrgetter(*self._names)
+        self._json = [place for place, name in enumerate(self._names) if isinstance(table.c[name].type, Json)]
+
+    def run(self, session: Session, record: R) -> int:
+        """Inserts one record and returns its row's number; a broken constraint raises `IntegrityError`."""
+        return int(self._prepared.run_values(session, self._values(record)).lastrowid or 0)
+
+    def run_many(self, session: Session, records: Iterable[R]) -> None:
+        """Inserts some records."""
+        self._prepared.run_many(raw_of(session), map(self._values, records))
+
+    def _values(self, record: R) -> Sequence[Any]:
+        values = self._fields(record)
+        if not self._json:
+            return values
+        written = list(values)
+        for place in self._json:
+            written[place] = to_json(written[place])
+        return written
 
 
 class Records(Generic[R]):
@@ -49,7 +110,7 @@ class Records(Generic[R]):
         self._kind = kind
         self._names = tuple(field.name for field in fields(kind))
         self._key = tuple(column.name for column in self.table.primary_key)
-        self._insert = insert(self.table)
+        self._insert = self.insertion()
         self._select = select(*(self.table.c[name] for name in self._names))
 
     def values(self, record: R) -> dict[str, Any]:
@@ -59,6 +120,20 @@ class Records(Generic[R]):
     def select(self, *where: ColumnElement[bool]) -> Select[Any]:
         """Returns a statement whose rows `all` and `one` turn into records."""
         return self._select.where(*where) if where else self._select
+
+    def lookup(self, statement: Select[Any]) -> Lookup[R]:
+        """Prepares a statement made by `select`."""
+        kept = [place for place, name in enumerate(self._names) if isinstance(self.c[name].type, Json)]
+        return Lookup(statement, self._kind, kept)
+
+    def insertion(self, statement: Insert | None = None, *, without: str = "") -> Insertion[R]:
+        """Prepares an insertion of records.
+
+        Args:
+            statement: an insert into the table that does more than insert.
+            without: a column that the database fills.
+        """
+        return Insertion(self.table, [name for name in self._names if name != without], statement)
 
     def update(self, *where: ColumnElement[bool]) -> Update:
         """Returns an update of the rows for which `where` holds."""
@@ -70,14 +145,7 @@ class Records(Generic[R]):
 
     def add(self, session: Session, record: R) -> None:
         """Inserts one record; a repeated primary key raises `sqlalchemy.exc.IntegrityError`."""
-        session.execute(self._insert, self.values(record))
-
-    def insert(self, session: Session, record: R, *, without: str) -> int:
-        """Inserts one record, letting the database choose the integer primary key `without`, and returns that."""
-        values = self.values(record)
-        del values[without]
-        result = cast(CursorResult[Any], session.execute(self._insert, values))
-        return int(result.lastrowid)
+        self._insert.run(session, record)
 
     def save(self, session: Session, record: R) -> None:
         """Writes every field of a record over the row with its primary key, which must exist.

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.store.models import ConversationModel, SessionModel
+from agentnet_desktop.store.prepared import Prepared
 from agentnet_desktop.store.records import Records, changed
 
 
@@ -62,18 +63,36 @@ class StoredSession:
 _conversations = Records(ConversationModel, Conversation)
 _sessions = Records(SessionModel, StoredSession)
 _c = _sessions.c
-_take_seq = (
+_of = _conversations.c
+_open = insert(_conversations.table)
+_open_conversation = _conversations.insertion(
+    _open.on_conflict_do_update(set_={"last_at": _open.excluded.last_at})
+)
+_with_peer = _conversations.lookup(
+    _conversations.select(_of.peer == bindparam("peer")).order_by(_of.last_at.desc())
+)
+_add = _sessions.insertion(without="row_id")
+_take_seq = Prepared(
     _sessions.update(_c.row_id == bindparam("row"))
     .values(next_seq=_c.next_seq + 1, message_count=_c.message_count + 1)
     .returning(_c.next_seq)
 )
-_set_window = _sessions.update(_c.row_id == bindparam("row")).values(
-    window=bindparam("bits"), message_count=_c.message_count + bindparam("received")
+_set_window = Prepared(
+    _sessions.update(_c.row_id == bindparam("row")).values(
+        window=bindparam("bits"), message_count=_c.message_count + bindparam("received")
+    )
 )
-_by_row = _sessions.select(_c.row_id == bindparam("row"))
-_by_conversation = _sessions.select(
-    _c.peer == bindparam("peer"), _c.conversation_id == bindparam("conversation")
-).order_by(_c.row_id.desc())
+_by_row = _sessions.lookup(_sessions.select(_c.row_id == bindparam("row")))
+_by_conversation = _sessions.lookup(
+    _sessions.select(_c.peer == bindparam("peer"), _c.conversation_id == bindparam("conversation")).order_by(
+        _c.row_id.desc()
+    )
+)
+_by_session_id = _sessions.lookup(
+    _sessions.select(_c.session_id == bindparam("id"), _c.peer == bindparam("peer")).order_by(
+        _c.row_id.desc()
+    )
+)
 
 
 # --- conversations ---
@@ -81,9 +100,7 @@ _by_conversation = _sessions.select(
 
 def open_conversation(session: Session, peer: str, conversation_id: str, now: int, subject: str = "") -> None:
     """Notes a conversation, or that something happened in it at `now` (ms)."""
-    values = Conversation(peer, conversation_id, now, now, subject)
-    statement = insert(_conversations.table).values(_conversations.values(values))
-    session.execute(statement.on_conflict_do_update(set_={"last_at": statement.excluded.last_at}))
+    _open_conversation.run(session, Conversation(peer, conversation_id, now, now, subject))
 
 
 def conversation(session: Session, peer: str, conversation_id: str) -> Conversation | None:
@@ -94,8 +111,7 @@ def conversation(session: Session, peer: str, conversation_id: str) -> Conversat
 
 def conversations(session: Session, peer: str) -> list[Conversation]:
     """Returns a peer's conversations, the latest first."""
-    c = _conversations.c
-    return _conversations.all(session, _conversations.select(c.peer == peer).order_by(c.last_at.desc()))
+    return _with_peer.all(session, peer=peer)
 
 
 def save_conversation(session: Session, record: Conversation) -> None:
@@ -112,12 +128,12 @@ def save_conversation(session: Session, record: Conversation) -> None:
 
 def add(session: Session, record: StoredSession) -> int:
     """Stores a new handshake or session and returns its `row_id`."""
-    return _sessions.insert(session, record, without="row_id")
+    return _add.run(session, record)
 
 
 def get(session: Session, row_id: int) -> StoredSession | None:
     """Returns one session by its row, or None."""
-    return next(iter(_sessions.all(session, _by_row, {"row": row_id})), None)
+    return _by_row.first(session, row=row_id)
 
 
 def save(session: Session, record: StoredSession) -> None:
@@ -134,8 +150,7 @@ def by_session_id(session: Session, peer: str, session_id: str) -> list[StoredSe
 
     A stranger's use of the same id is never among them.
     """
-    found = _sessions.select(_c.session_id == session_id, _c.peer == peer).order_by(_c.row_id.desc())
-    return _sessions.all(session, found)
+    return _by_session_id.all(session, id=session_id, peer=peer)
 
 
 def by_message_id(session: Session, peer: str, message_id: str) -> StoredSession | None:
@@ -147,7 +162,7 @@ def in_conversation(
     session: Session, peer: str, conversation_id: str, states: Collection[str] = ()
 ) -> list[StoredSession]:
     """Returns a conversation's sessions, newest first; all of them, or those in one of `states`."""
-    found = _sessions.all(session, _by_conversation, {"peer": peer, "conversation": conversation_id})
+    found = _by_conversation.all(session, peer=peer, conversation=conversation_id)
     return [record for record in found if not states or record.state in states]
 
 
@@ -168,7 +183,7 @@ def take_seq(session: Session, row_id: int) -> int:
     Raises:
         LookupError: there is no such session.
     """
-    row = session.execute(_take_seq, {"row": row_id}).first()
+    row = _take_seq.run(session, {"row": row_id}).fetchone()
     if row is None:
         raise LookupError(f"no session has row {row_id}")
     return int(row[0]) - 1
@@ -176,7 +191,7 @@ def take_seq(session: Session, row_id: int) -> int:
 
 def save_window(session: Session, row_id: int, window: bytes, received: int = 1) -> None:
     """Stores the receive window after `received` more messages were opened."""
-    session.execute(_set_window, {"row": row_id, "bits": window, "received": received})
+    _set_window.run(session, {"row": row_id, "bits": window, "received": received})
 
 
 def due(session: Session, now: int, limit: int = 64) -> list[StoredSession]:

@@ -8,19 +8,21 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
-from sqlalchemy import Table, delete, select
+from sqlalchemy import Table, bindparam, delete, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.store.models import SettingModel
+from agentnet_desktop.store.prepared import Prepared
 
 _table = cast(Table, SettingModel.__table__)
+_get = Prepared(select(_table.c.value).where(_table.c.name == bindparam("wanted")))
 
 
 def get(session: Session, name: str, default: Any = None) -> Any:
     """Returns the value of a setting, or `default` where none was stored."""
-    row = session.execute(select(_table.c.value).where(_table.c.name == name)).first()
-    return default if row is None else json.loads(row.value)
+    row = _get.run(session, {"wanted": name}).fetchone()
+    return default if row is None else json.loads(row[0])
 
 
 def put(session: Session, name: str, value: Any) -> None:

@@ -24,6 +24,7 @@ from agentnet_desktop.store import audit_log, log_index
 from agentnet_desktop.store.connect import fault, raw_connection
 from agentnet_desktop.store.errors import DatabaseClosed, StoreError
 from agentnet_desktop.store.job_queue import Outcome, Queued, resolve_all
+from agentnet_desktop.store.prepared import session_on
 
 T = TypeVar("T")
 GROUP = 256
@@ -113,7 +114,7 @@ class Writer:
                 pending = log_index.Pending()
                 for queued in group:
                     self._run_job(connection, queued, pending)
-                pending.write(connection)
+                pending.write(raw_connection(connection))
         except (DBAPIError, sqlcipher3.DatabaseError, StoreError) as error:
             self._carried = {}
             known = error if isinstance(error, StoreError) else fault(self._path, error) or error
@@ -129,10 +130,9 @@ class Writer:
             self._carried = {}
 
     def _run_job(self, connection: Connection, queued: Queued, pending: log_index.Pending) -> None:
-        connection.exec_driver_sql("SAVEPOINT job")
-        # The transaction is the group's: a job's session must neither commit nor close it.
-        session = Session(bind=connection, join_transaction_mode="rollback_only", expire_on_commit=False)
-        session.info.update(self._carried)
+        raw = raw_connection(connection)
+        raw.execute("SAVEPOINT job")
+        session = session_on(connection, **self._carried)
         with Outcome(queued, lambda error: fault(self._path, error) or error):
             queued.result = queued.job(session)
             session.flush()
@@ -140,15 +140,15 @@ class Writer:
             pending.take(session)
             self._carried = {name: session.info[name] for name in CARRIED if name in session.info}
         else:
-            self._undo(connection, queued.error)
-        connection.exec_driver_sql("RELEASE job")
+            self._undo(raw, queued.error)
+        raw.execute("RELEASE job")
         session.close()
 
-    def _undo(self, connection: Connection, error: BaseException) -> None:
+    def _undo(self, raw: sqlcipher3.Connection, error: BaseException) -> None:
         """Undoes one job; raises when SQLite has given up the whole transaction, as on a full disk."""
-        if not raw_connection(connection).in_transaction:
+        if not raw.in_transaction:
             raise error if isinstance(error, StoreError) else StoreError(self._path)
-        connection.exec_driver_sql("ROLLBACK TO job")
+        raw.execute("ROLLBACK TO job")
 
     def _checkpoint(self, connection: Connection) -> None:
         """Empties the write-ahead log into the file; a reader or a full disk may prevent it, which loses nothing."""
