@@ -18,6 +18,7 @@ from agentnet_desktop.transport import dial, signals
 from agentnet_desktop.transport.connection import ALL_FORMATS, Connection
 from agentnet_desktop.transport.endpoint import parse_endpoint
 from agentnet_desktop.transport.link import Link
+from agentnet_desktop.transport.network import NetworkWatch, local_addresses
 from agentnet_desktop.transport.phases import Phase
 from agentnet_desktop.transport.signals import Moment, Status
 from agentnet_desktop.transport.tokens import TokenError, TokenSource
@@ -50,6 +51,7 @@ class RelayClient:
         on_sent: OnSent = _ignore_sent,
         tls_pin: str | None = None,
         insecure: bool = False,
+        network: Callable[[], tuple[str, ...]] = local_addresses,
     ) -> None:
         """Makes a client that has not connected yet.
 
@@ -65,6 +67,7 @@ class RelayClient:
                 DISCONNECT), so that a log can show it.
             tls_pin: hex SHA-256 of the relay's SPKI, when its certificate is self-signed.
             insecure: allows `ws://` to another machine.
+            network: returns the addresses that this machine has at the moment.
 
         Raises:
             BadEndpoint: the address cannot be used.
@@ -80,6 +83,7 @@ class RelayClient:
         self._machine = Connection(
             agent_id=agent_id, relay_url=self._endpoint.url, insecure=self._endpoint.exposed, random=random
         )
+        self._network = NetworkWatch(self._network_changed, look=network)
         self._events: deque[signals.Event] = deque()
         self._feeding = False
         self._group: asyncio.TaskGroup | None = None
@@ -110,7 +114,9 @@ class RelayClient:
                 self._group = group
                 if self._machine.phase is Phase.NEW:
                     self._feed(signals.Start())
+                watch = group.create_task(self._network.run(), name="network watch")
                 await self._finished.wait()
+                watch.cancel()
                 self._cancel(self._token_job)
         finally:
             self._group = None
@@ -142,6 +148,9 @@ class RelayClient:
         """Ends a wait at once, takes up a stopped connection again, and tests a live one."""
         if self._group is not None:
             self._feed(signals.Reconnect())
+
+    def _network_changed(self) -> None:
+        self._feed(signals.NetworkChanged())
 
     # ----------------------------------------------------------------------------------- the machine
 

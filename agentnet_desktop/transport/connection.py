@@ -335,6 +335,11 @@ class Connection:
         self._attempts = 0
         self._ask()
 
+    def _dial_anew(self, _event: Event, _before: Moment) -> None:
+        """What was dialled over the old network may never answer."""
+        self._out.append(signals.Hangup(orderly=False))
+        self._resume(_event, _before)
+
     def _leave(self, _event: Event, _before: Moment) -> None:
         self._write(MessageType.DISCONNECT, {}, Priority.NORMAL)
         self._gone()
@@ -411,16 +416,19 @@ class Connection:
                 (Phase.DIALLING, signals.Opened): _opened,
                 (Phase.DIALLING, signals.DialFailed): _dial_failed,
                 (Phase.DIALLING, signals.Refused): _refused,
+                (Phase.DIALLING, signals.NetworkChanged): _dial_anew,
                 (Phase.DIALLING, signals.Stop): _abandon,
                 (Phase.GREETING, signals.FromRelay): _greeted,
                 (Phase.GREETING, signals.Closed): _closed,
                 (Phase.GREETING, signals.Tick): _overdue,
+                (Phase.GREETING, signals.NetworkChanged): _dial_anew,
                 (Phase.GREETING, signals.Stop): _abandon,
                 (Phase.LIVE, signals.FromRelay): _from_relay,
                 (Phase.LIVE, signals.TokenReceived): _renew,
                 (Phase.LIVE, signals.TokenFailed): _renewal_failed,
                 (Phase.LIVE, signals.Tick): _tick_live,
                 (Phase.LIVE, signals.Reconnect): _probe,
+                (Phase.LIVE, signals.NetworkChanged): _probe,
                 (Phase.LIVE, signals.Closed): _closed,
                 (Phase.LIVE, signals.Stop): _leave,
                 (Phase.LEAVING, signals.FromRelay): _farewell,
@@ -429,6 +437,7 @@ class Connection:
                 (Phase.LEAVING, signals.Stop): _abandon,
                 (Phase.WAITING, signals.Tick): _tick_waiting,
                 (Phase.WAITING, signals.Reconnect): _resume,
+                (Phase.WAITING, signals.NetworkChanged): _resume,
                 (Phase.WAITING, signals.Stop): _end,
                 (Phase.HALTED, signals.Reconnect): _resume,
                 (Phase.HALTED, signals.Stop): _end,

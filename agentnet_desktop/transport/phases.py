@@ -45,17 +45,28 @@ STATES: Mapping[Phase, State] = MappingProxyType(
 # a timer that fired while its phase ended, a person's wish that is being fulfilled already.
 LATE: Mapping[Phase, frozenset[type[Event]]] = MappingProxyType(
     {
-        Phase.NEW: frozenset({signals.Tick, signals.Reconnect}),
-        Phase.ASKING: frozenset({signals.Reconnect}),
+        Phase.NEW: frozenset({signals.Tick, signals.Reconnect, signals.NetworkChanged}),
+        Phase.ASKING: frozenset({signals.Reconnect, signals.NetworkChanged}),
         Phase.DIALLING: frozenset(
             {signals.Reconnect, signals.Tick, signals.TokenReceived, signals.TokenFailed}
         ),
         Phase.GREETING: frozenset({signals.Reconnect, signals.TokenReceived, signals.TokenFailed}),
-        Phase.LEAVING: frozenset({signals.Reconnect, signals.TokenReceived, signals.TokenFailed}),
+        Phase.LEAVING: frozenset(
+            {signals.Reconnect, signals.NetworkChanged, signals.TokenReceived, signals.TokenFailed}
+        ),
         Phase.WAITING: frozenset({signals.TokenReceived, signals.TokenFailed}),
-        Phase.HALTED: frozenset({signals.Tick, signals.TokenReceived, signals.TokenFailed}),
+        Phase.HALTED: frozenset(
+            {signals.Tick, signals.NetworkChanged, signals.TokenReceived, signals.TokenFailed}
+        ),
         Phase.ENDED: frozenset(
-            {signals.Tick, signals.Reconnect, signals.Stop, signals.TokenReceived, signals.TokenFailed}
+            {
+                signals.Tick,
+                signals.Reconnect,
+                signals.NetworkChanged,
+                signals.Stop,
+                signals.TokenReceived,
+                signals.TokenFailed,
+            }
         ),
     }
 )

@@ -148,7 +148,12 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Reconnect:
-    """A person, or news of a network, asks to try now."""
+    """A person asks to try now."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkChanged:
+    """This machine has a network again, or another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +172,7 @@ Event = (
     | Closed
     | Tick
     | Reconnect
+    | NetworkChanged
     | Stop
 )
 

@@ -20,6 +20,7 @@ from agentnet_desktop.transport.signals import (
     GetToken,
     Hangup,
     Moment,
+    NetworkChanged,
     Opened,
     Reconnect,
     Refused,
@@ -384,6 +385,34 @@ def test_a_person_can_end_a_wait_and_test_a_live_connection() -> None:
     assert written(story.tell(Reconnect())) == []
 
 
+def test_another_network_ends_a_wait_and_tests_a_live_connection() -> None:
+    story = Story()
+    story.dials()
+    story.tell(Refused(503))
+    assert "GetToken" in kinds(story.tell(NetworkChanged()))
+    story.connects()
+    story.echo()
+    story.passes(1_000)
+    assert written(story.tell(NetworkChanged())) == ["HEARTBEAT"]
+
+
+def test_what_was_dialled_over_the_old_network_is_given_up() -> None:
+    story = Story()
+    story.dials()
+    assert kinds(story.tell(NetworkChanged()))[:2] == ["Hangup", "GetToken"]
+    story.tell(TokenReceived("jwt"))
+    story.tell(Opened(Format.MSGPACK))
+    assert kinds(story.tell(NetworkChanged()))[:2] == ["Hangup", "GetToken"]
+
+
+def test_another_network_does_not_take_up_what_a_person_has_to_decide() -> None:
+    story = Story()
+    story.connects()
+    story.tell(Closed(4409))
+    assert story.tell(NetworkChanged()) == []
+    assert story.status.state is State.STOPPED
+
+
 def test_the_token_is_renewed_on_the_live_connection_before_it_ends() -> None:
     story = Story()
     story.connects(tokenExpiresAt=story.server + 40_000)
@@ -494,6 +523,7 @@ def test_late_events_mean_nothing() -> None:
     samples: dict[type[Event], Event] = {
         Tick: Tick(),
         Reconnect: Reconnect(),
+        NetworkChanged: NetworkChanged(),
         Stop: Stop(),
         TokenReceived: TokenReceived("jwt"),
         TokenFailed: TokenFailed("no"),
