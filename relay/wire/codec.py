@@ -28,6 +28,7 @@ from relay.wire.envelope import (
     is_id,
 )
 from relay.wire.errors import WireError
+from relay.wire.fast import TYPES, read_json, read_msgpack
 
 DEFAULT_MAX_MESSAGE_BYTES: Final = 65_536
 MAX_BATCH: Final = 64
@@ -46,6 +47,9 @@ class Format(StrEnum):
         return f"agentnet.v1+{self.value}"
 
 
+_JSON: Final = Format.JSON  # looking a member of an Enum up costs more than the rest of a comparison
+
+
 class Decoded(msgspec.Struct, frozen=True):
     """One envelope as it came.
 
@@ -60,7 +64,7 @@ class Decoded(msgspec.Struct, frozen=True):
     dropped: tuple[str, ...] = ()
 
 
-class Routed(msgspec.Struct, frozen=True):
+class Routed(msgspec.Struct, frozen=True, gc=False):
     """What a relay needs of an envelope, and its bytes untouched.
 
     Attributes:
@@ -97,7 +101,7 @@ def decode(
         whole cannot be read.
     """
     if isinstance(frame, bytes) and frame[:1] in _ALONE:
-        read = fast.read_json if fmt is Format.JSON else fast.read_msgpack
+        read = read_json if fmt is _JSON else read_msgpack
         found = read(frame, max_message_bytes)
         if found is not None:
             return [_decoded(found, frame)]
@@ -112,8 +116,7 @@ def decode_routing(
     Args and Returns: as `decode`.
     """
     if isinstance(frame, bytes) and frame[:1] in _ALONE:
-        read = fast.read_json if fmt is Format.JSON else fast.read_msgpack
-        found = read(frame, max_message_bytes)
+        found = (read_json if fmt is _JSON else read_msgpack)(frame, max_message_bytes)
         if found is not None:
             return [_routed(found, frame)]
     return _each(frame, fmt, max_message_bytes, _routed, _route_slowly)
@@ -121,7 +124,7 @@ def decode_routing(
 
 def encode(envelope: Envelope, fmt: Format) -> bytes:
     """Write one envelope, compactly. A text frame carries the JSON bytes as UTF-8."""
-    if fmt is Format.JSON:
+    if fmt is _JSON:
         return msgspec.json.encode(envelope)
     names = control.BYTES_FIELDS.get(envelope.message_type)
     if not names:
@@ -148,7 +151,7 @@ def join_batch(raws: Sequence[bytes], fmt: Format) -> bytes:
         raise ValueError(f"a frame holds 1 to {MAX_BATCH} envelopes, not {len(raws)}")
     if len(raws) == 1:
         return bytes(raws[0])
-    if fmt is Format.JSON:
+    if fmt is _JSON:
         return b"[" + b",".join(raws) + b"]"
     head = bytes((0x90 | len(raws),)) if len(raws) < 16 else b"\xdc" + len(raws).to_bytes(2, "big")
     return head + b"".join(raws)
@@ -183,7 +186,7 @@ def read_again(raw: bytes, fmt: Format) -> Envelope:
     Raises:
         WireError: If the bytes do not fit the protocol; those that were routed do.
     """
-    read = fast.read_json if fmt is Format.JSON else fast.read_msgpack
+    read = read_json if fmt is _JSON else read_msgpack
     found = read(raw, MAX_INTEGER)
     return _decode_slowly(raw, fmt, MAX_INTEGER).envelope if found is None else fast.to_envelope(found)
 
@@ -206,7 +209,7 @@ def _each(
         elements = _split(data, fmt)
     except WireError as error:
         return [error]
-    read = fast.read_json if fmt is Format.JSON else fast.read_msgpack
+    read = read_json if fmt is _JSON else read_msgpack
     outcomes: list[_T | WireError] = []
     for raw in elements:
         found = read(raw, limit)
@@ -226,7 +229,7 @@ def _routed(found: fast.Found, raw: bytes) -> Routed:
         found.conversation_id,
         found.sender_id,
         found.recipient_id,
-        fast.TYPES[type(found)],
+        TYPES[type(found)],
         raw,
         len(raw),
     )
@@ -251,7 +254,7 @@ def _route_slowly(raw: bytes, fmt: Format, limit: int) -> Routed:
 
 def _split(data: bytes, fmt: Format) -> Sequence[bytes]:
     """The elements of a batch, or the one envelope of the frame."""
-    if fmt is Format.JSON:
+    if fmt is _JSON:
         if data[:1] == b"{" or data.lstrip(_SPACE)[:1] != b"[":
             return [data]
         elements = _split_json(data)
@@ -287,7 +290,7 @@ def _is_msgpack_array(data: bytes) -> bool:
 
 def _decode_slowly(raw: bytes, fmt: Format, limit: int) -> Decoded:
     try:
-        value = strict.parse_json(raw) if fmt is Format.JSON else strict.parse_msgpack(raw)
+        value = strict.parse_json(raw) if fmt is _JSON else strict.parse_msgpack(raw)
         if not isinstance(value, dict):
             raise WireError("envelope", "is not an object")
         envelope = _envelope(value, fmt)
@@ -301,9 +304,9 @@ def _decode_slowly(raw: bytes, fmt: Format, limit: int) -> Decoded:
 def _message_id(raw: bytes, fmt: Format) -> str | None:
     """The `messageId` of bytes that are refused, where they hold one that can be told apart."""
     try:
-        found: object = (_JSON_NAME if fmt is Format.JSON else _MSGPACK_NAME).decode(raw).message_id
+        found: object = (_JSON_NAME if fmt is _JSON else _MSGPACK_NAME).decode(raw).message_id
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        found = strict.peek_json(raw, "messageId") if fmt is Format.JSON else None
+        found = strict.peek_json(raw, "messageId") if fmt is _JSON else None
     return found if isinstance(found, str) and is_id(found) else None
 
 
@@ -345,7 +348,7 @@ def _to_json_form(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_size(envelope: Envelope, raw: bytes, fmt: Format, limit: int) -> None:
-    size = len(raw) if fmt is Format.JSON else len(msgspec.json.encode(envelope))
+    size = len(raw) if fmt is _JSON else len(msgspec.json.encode(envelope))
     if size > limit:
         raise WireError("envelope", f"is larger than {limit} bytes", details={"limit": limit, "size": size})
 

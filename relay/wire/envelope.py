@@ -25,6 +25,8 @@ MAX_INTEGER: Final = 2**53 - 1
 
 _AGENT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,63}", re.ASCII)
 ID_FORM: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
+_LONG_TEXT: Final = 256
+"""Characters from which on msgspec reads base64 faster than the standard library."""
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ULID_RANDOM_BYTES: Final = 10
 _ULID_MAX_TIME: Final = 2**48 - 1
@@ -190,12 +192,22 @@ def b64decode(text: str, *, field: str, length: int | None = None) -> bytes:
     Raises:
         WireError: If the text is not canonical base64, or the length differs.
     """
-    try:
-        data = binascii.a2b_base64(text)
-    except ValueError:
-        data = None
-    if data is None or b64encode(data) != text:
+    data = _read_b64(text)
+    if data is None:
         raise WireError(field, "is not canonical base64")
     if length is not None and len(data) != length:
         raise WireError(field, f"must be {length} bytes, is {len(data)}")
     return data
+
+
+def _read_b64(text: str) -> bytes | None:
+    """The bytes, or None where the text is not canonical."""
+    try:
+        if len(text) < _LONG_TEXT:
+            data = binascii.a2b_base64(text)
+            return data if b64encode(data) == text else None
+        data = msgspec.convert(text, bytes)
+    except ValueError:  # msgspec.ValidationError is one
+        return None
+    # msgspec reads the alphabet alone, in whole groups: only unused bits of the last group can differ.
+    return data if b64encode(data[-(len(data) % 3 or 3) :]) == text[-4:] else None

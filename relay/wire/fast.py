@@ -6,9 +6,10 @@ reads the same bytes and names what is wrong, if anything is.
 
 Why one typed decode is strict enough, though msgspec lets a second key win and skips unknown ones:
 
-- JSON: every member of an object has one colon outside strings. When the bytes hold exactly as many colons as
-  the members found, no member was skipped or overwritten, and no string holds a colon. Then there is nothing
-  but what is typed, and all of that is ASCII.
+- JSON: all bytes that are neither white space nor of base64's alphabet are counted. What was found needs so many:
+  the quotes, colons, commas and braces of its members, what its ids hold of `._-:`, and the padding of its base64.
+  When the bytes hold exactly as many, there is nothing else in them: no further member, no escape, and nothing
+  foreign in base64 but perhaps a space, which is looked for.
 - msgpack: encoding what was found gives the shortest form. When that is as long as the bytes, no member was
   skipped or overwritten.
 
@@ -34,7 +35,6 @@ from relay.wire.envelope import (
     is_party,
 )
 
-Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Time = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 Text24 = Annotated[str, Meta(min_length=32, max_length=32)]  # 24 bytes in b64
 Text32 = Annotated[str, Meta(min_length=44, max_length=44)]
@@ -46,13 +46,20 @@ Bytes32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Bytes64 = Annotated[bytes, Meta(min_length=64, max_length=64)]
 BytesTag = Annotated[bytes, Meta(min_length=16)]
 
-_ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-_LAST_OF_ONE: Final = frozenset("AQgw")  # last character before "==": four unused bits are zero
-_LAST_OF_TWO: Final = frozenset("AEIMQUYcgkosw048")  # last character before "=": two are
-_ENVELOPE_MEMBERS: Final = 8 + 3  # and those of metadata
-_ENCRYPTED_MEMBERS: Final = _ENVELOPE_MEMBERS + 6
-_ACK_MEMBERS: Final = _ENVELOPE_MEMBERS + 2
-_HEARTBEAT_MEMBERS: Final = _ENVELOPE_MEMBERS + 1
+_PLAIN: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_PLAIN_OR_SPACE: Final = _PLAIN + b" \t\r\n"
+_ENDS_OF_ONE: Final = frozenset(
+    f"{last}==" for last in "AQgw"
+)  # one byte in the last group: four unused bits
+_ENDS_OF_TWO: Final = frozenset(f"{last}=" for last in "AEIMQUYcgkosw048")  # two bytes: two unused bits
+_NEVER: Final = -(2**32)
+"""Padding that no count of bytes makes up for."""
+# Quotes, colons, commas and braces: of the envelope and its metadata, then of each content.
+_ENVELOPE_MARKS: Final = (16 + 10 + 8 + 7 + 2) + (6 + 2 + 3 + 2 + 2)
+_ENCRYPTED_MARKS: Final = _ENVELOPE_MARKS + (12 + 12 + 6 + 5 + 2)
+_ACK_MARKS: Final = _ENVELOPE_MARKS + (4 + 4 + 2 + 1 + 2)
+_OPTIONAL_MARKS: Final = 2 + 2 + 1 + 1
+_HEARTBEAT_MARKS: Final = _ENVELOPE_MARKS + (2 + 1 + 2)
 
 
 class Metadata(msgspec.Struct, rename="camel", gc=False):
@@ -64,10 +71,10 @@ class Metadata(msgspec.Struct, rename="camel", gc=False):
 
 
 class _Common(msgspec.Struct, rename="camel", tag_field="messageType", gc=False):
-    message_id: Id
-    conversation_id: Id
-    sender_id: Id
-    recipient_id: Id
+    message_id: str
+    conversation_id: str
+    sender_id: str
+    recipient_id: str
     timestamp: Time
     metadata: Metadata
 
@@ -79,7 +86,7 @@ class EncryptedText(msgspec.Struct, rename="camel", gc=False):
     nonce: Text24
     signature: Text64
     original_type: Sealable
-    session_id: Id
+    session_id: str
     commitment: Text32
 
 
@@ -90,14 +97,14 @@ class EncryptedBytes(msgspec.Struct, rename="camel", gc=False):
     nonce: Bytes24
     signature: Bytes64
     original_type: Sealable
-    session_id: Id
+    session_id: str
     commitment: Bytes32
 
 
 class AckText(msgspec.Struct, rename="camel", gc=False):
     """ACK content in JSON."""
 
-    message_id: Id
+    message_id: str
     status: AckStatus
     log_head: Text32 | UnsetType = UNSET
     signature: Text64 | UnsetType = UNSET
@@ -107,7 +114,7 @@ class AckText(msgspec.Struct, rename="camel", gc=False):
 class AckBytes(msgspec.Struct, rename="camel", gc=False):
     """ACK content in msgpack."""
 
-    message_id: Id
+    message_id: str
     status: AckStatus
     log_head: Bytes32 | UnsetType = UNSET
     signature: Bytes64 | UnsetType = UNSET
@@ -165,10 +172,6 @@ _from_msgpack = msgspec.msgpack.Decoder(MsgpackEncrypted | MsgpackAck | AnyHeart
 _to_json = msgspec.json.Encoder().encode
 _to_msgpack = msgspec.msgpack.Encoder().encode
 
-# Agents and conversations come again and again; message ids do not, and would only push these out.
-_known_party = lru_cache(maxsize=8192)(is_party)
-_known_id = lru_cache(maxsize=8192)(is_id)
-
 _fits_id = ID_FORM.fullmatch
 
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
@@ -188,20 +191,22 @@ def read_json(raw: bytes, max_message_bytes: int) -> JsonEncrypted | JsonAck | A
         found = _from_json(raw)
     except _UNREADABLE:
         return None
-    content = found.content
+    content, message_id = found.content, found.message_id
     if type(content) is EncryptedText:
-        good = raw.count(b":") == _ENCRYPTED_MEMBERS and _known_id(content.session_id) and _canonical(content)
+        inner = content.session_id
+        marks = _ENCRYPTED_MARKS + _padding(content)
     elif type(content) is AckText:
-        members = _ACK_MEMBERS
-        for text, pad in ((content.log_head, 1), (content.signature, 2), (content.tag, 1)):
-            if text is not UNSET:
-                members += 1
-                if not _canonical_text(text, pad):
-                    return None
-        good = raw.count(b":") == members and _complete(content)
+        if not _complete(content):
+            return None
+        inner = ""
+        marks = _ACK_MARKS + _padding_of_ack(content) + _count_marks(content.message_id)
     else:
-        good = raw.count(b":") == _HEARTBEAT_MEMBERS
-    return found if good and _well_named(found) else None
+        inner, marks = "", _HEARTBEAT_MARKS
+    marks += _marks_of(found.sender_id, found.recipient_id, found.conversation_id, inner)
+    marks += len(message_id.encode().translate(None, _PLAIN))
+    if len(raw.translate(None, _PLAIN)) != marks and not _is_spaced(raw, content, marks):
+        return None
+    return found if _fits_id(message_id) is not None else None
 
 
 def read_msgpack(raw: bytes, max_message_bytes: int) -> MsgpackEncrypted | MsgpackAck | AnyHeartbeat | None:
@@ -216,13 +221,14 @@ def read_msgpack(raw: bytes, max_message_bytes: int) -> MsgpackEncrypted | Msgpa
         found = _from_msgpack(raw)
     except _UNREADABLE:
         return None
-    if len(_to_msgpack(found)) != len(raw) or not _well_named(found):
-        return None
     content = found.content
-    if type(content) is EncryptedBytes:
-        if not _known_id(content.session_id):
-            return None
-    elif type(content) is AckBytes and not _complete(content):
+    session = content.session_id if type(content) is EncryptedBytes else ""
+    if (
+        len(_to_msgpack(found)) != len(raw)
+        or _marks_of(found.sender_id, found.recipient_id, found.conversation_id, session) < 0
+        or _fits_id(found.message_id) is None
+        or (type(content) is AckBytes and not _complete(content))
+    ):
         return None
     # A byte of msgpack becomes at most six of JSON; only where that might be too much is it worth counting.
     if len(raw) * 6 > max_message_bytes and len(_to_json(found)) > max_message_bytes:
@@ -249,15 +255,6 @@ def to_envelope(found: Found) -> Envelope:
     )
 
 
-def _well_named(found: Found) -> bool:
-    return (
-        _known_party(found.sender_id)
-        and _known_party(found.recipient_id)
-        and _known_id(found.conversation_id)
-        and _fits_id(found.message_id) is not None
-    )
-
-
 def _complete(content: AckText | AckBytes) -> bool:
     if content.status is AckStatus.DELIVERED:
         complete = content.log_head is not UNSET and content.signature is not UNSET
@@ -266,30 +263,48 @@ def _complete(content: AckText | AckBytes) -> bool:
     return complete and is_id(content.message_id)
 
 
-def _canonical(content: EncryptedText) -> bool:
-    """Whether all four are canonical b64: only the alphabet, whole groups, and unused bits zero."""
+# Agents, conversations and sessions come again and again; message ids do not, and would only push these out.
+@lru_cache(maxsize=8192)
+def _marks_of(sender: str, recipient: str, conversation: str, session: str) -> int:
+    """How many marks these ids hold, or far too few where one is none; `session` is "" where there is none."""
+    named = is_party(sender) and is_party(recipient) and is_id(conversation)
+    if not named or (session != "" and not is_id(session)):
+        return _NEVER
+    return _count_marks(f"{sender}{recipient}{conversation}{session}")
+
+
+def _count_marks(text: str) -> int:
+    return len(text.encode().translate(None, _PLAIN))
+
+
+def _is_spaced(raw: bytes, content: EncryptedText | AckText | Heartbeat, marks: int) -> bool:
+    """Whether nothing but white space between its members makes the bytes longer."""
+    if len(raw.translate(None, _PLAIN_OR_SPACE)) != marks:
+        return False
+    return not any(isinstance(item, str) and " " in item for item in msgspec.structs.astuple(content))
+
+
+def _padding(content: EncryptedText) -> int:
+    """How many `=` end the four, as canonical b64 does, or far too few where it ends otherwise."""
     data = content.encrypted_data
+    if (
+        len(data) % 4
+        or content.signature[-3:] not in _ENDS_OF_ONE
+        or content.commitment[-2:] not in _ENDS_OF_TWO
+    ):
+        return _NEVER
     if data[-1] != "=":
-        pad, ends = 3, len(data) % 4 == 0
-    elif data[-2] != "=":
-        pad, ends = 4, len(data) % 4 == 0 and data[-2] in _LAST_OF_TWO
-    else:
-        pad, ends = 5, len(data) % 4 == 0 and data[-3] in _LAST_OF_ONE
-    # Outside the alphabet there is only the padding, which ends the data, the signature and the commitment.
-    body = f"{data}{content.nonce}{content.signature}{content.commitment}".encode()
-    return (
-        ends
-        and body.translate(None, _ALPHABET) == b"====="[:pad]
-        and content.signature[-2:] == "=="
-        and content.signature[-3] in _LAST_OF_ONE
-        and content.commitment[-1] == "="
-        and content.commitment[-2] in _LAST_OF_TWO
-    )
+        return 3
+    if data[-2:] in _ENDS_OF_TWO:
+        return 4
+    return 5 if data[-3:] in _ENDS_OF_ONE else _NEVER
 
 
-def _canonical_text(text: str, pad: int) -> bool:
-    last = _LAST_OF_ONE if pad == 2 else _LAST_OF_TWO
-    return (
-        text.encode().translate(None, _ALPHABET) == text[-pad:].encode() == b"=="[:pad]
-        and text[-pad - 1] in last
-    )
+def _padding_of_ack(content: AckText) -> int:
+    """As `_padding`, with the marks of the members that are there."""
+    marks = 0
+    for text, pads in ((content.log_head, 1), (content.signature, 2), (content.tag, 1)):
+        if text is not UNSET:
+            good = text[-pads - 1 :] in (_ENDS_OF_ONE if pads == 2 else _ENDS_OF_TWO)
+            marks += _OPTIONAL_MARKS + pads if good else _NEVER
+    return marks
