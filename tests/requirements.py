@@ -34,6 +34,24 @@ CLAUSES = (
         ),
     ),
     Clause(
+        "2.1",
+        "The relay takes the first subprotocol that it knows; a client prefers msgpack.",
+        (
+            "tests/relay/wire/test_codec.py::test_the_subprotocols_are_named_after_their_formats",
+            "tests/transport/test_client.py::test_a_client_connects_with_token_and_agent_id_and_prefers_msgpack",
+            "tests/relay/test_serve.py::test_a_text_frame_in_msgpack_is_a_protocol_violation",
+        ),
+    ),
+    Clause(
+        "2.1",
+        "Order of members, spaces and widths of headers are the writer's choice.",
+        (
+            "tests/relay/wire/test_codec.py::test_order_and_spelling_of_fields_do_not_matter",
+            "tests/relay/wire/test_codec.py::test_a_batch_written_with_a_wide_header_is_read",
+            "tests/relay/wire/test_codec.py::test_a_batch_may_stand_between_spaces",
+        ),
+    ),
+    Clause(
         "2.2",
         "b64 is standard, padded and canonical; anything else is refused by field.",
         (
@@ -97,6 +115,40 @@ CLAUSES = (
         ),
     ),
     Clause(
+        "2.3",
+        "Bytes that are not UTF-8, keys that are not strings, and bytes after the end are refused.",
+        (
+            "tests/relay/wire/test_strict.py::test_bytes_that_are_not_utf_8_are_refused",
+            "tests/relay/wire/test_strict.py::test_text_that_is_not_utf_8_is_refused_by_field",
+            "tests/relay/wire/test_strict.py::test_a_key_that_is_not_a_string_is_refused",
+            "tests/relay/wire/test_strict.py::test_bytes_after_the_end_are_refused",
+        ),
+    ),
+    Clause(
+        "2.3",
+        "An optional field may be absent or null; both mean the same.",
+        (
+            "tests/relay/wire/test_codec.py::test_an_optional_bytes_field_may_be_null",
+            "tests/protocol/test_content.py::test_the_other_details_are_optional",
+        ),
+    ),
+    Clause(
+        "2.3",
+        "A fault that no field can be named for is said to be of the frame.",
+        (
+            "tests/relay/wire/test_codec.py::test_a_frame_that_cannot_be_read_is_one_error",
+            "tests/relay/wire/test_strict.py::test_a_value_on_its_own_is_called_frame_or_as_the_caller_says",
+        ),
+    ),
+    Clause(
+        "2.3",
+        "Whatever the bytes, nothing but a declared refusal follows.",
+        (
+            "tests/fuzz/test_fuzz.py::test_nothing_but_the_declared_errors_comes_out",
+            "tests/relay/wire/test_strict.py::test_whatever_the_bytes_only_the_declared_error_is_raised",
+        ),
+    ),
+    Clause(
         "2.4",
         "JCS is RFC 8785 over the JSON form.",
         (
@@ -157,6 +209,31 @@ CLAUSES = (
         ("tests/relay/test_attacks.py::test_compression_is_not_offered_unless_asked",),
     ),
     Clause(
+        "3.1",
+        "A refusal in the upgrade is 401, 429 or 503 with the content of an ERROR and serverTime.",
+        (
+            "tests/relay/test_connection.py::test_a_connection_that_is_not_taken_is_told_why",
+            "tests/relay/test_connection.py::test_a_refused_upgrade_is_answered_over_http_and_nothing_else_follows",
+            "tests/relay/test_attacks.py::test_a_crowded_relay_refuses_with_503_and_a_reason",
+        ),
+    ),
+    Clause(
+        "3.1",
+        "A connection whose token has expired closes with 4401 after a minute's grace.",
+        (
+            "tests/relay/test_connection.py::test_an_expired_token_is_borne_for_a_minute_and_a_renewal_saves_the_connection",
+            "tests/relay/test_attacks.py::test_an_expired_token_ends_the_connection_after_its_grace",
+        ),
+    ),
+    Clause(
+        "3.1",
+        "AUTH cannot change the agent of a connection.",
+        (
+            "tests/relay/test_connection.py::test_auth_on_a_live_connection_cannot_change_its_agent",
+            "tests/relay/test_serve.py::test_a_renewal_as_someone_else_ends_the_connection",
+        ),
+    ),
+    Clause(
         "3.2",
         "The relay echoes HEARTBEAT; two missed echoes mean reconnect.",
         (
@@ -171,6 +248,14 @@ CLAUSES = (
         ("tests/relay/test_attacks.py::test_silence_is_closed_with_4408",),
     ),
     Clause(
+        "3.2",
+        "To leave, a client says DISCONNECT, waits for ACK CLOSED, and is closed with 1000.",
+        (
+            "tests/relay/test_connection_routing.py::test_a_goodbye_is_acknowledged_and_then_closed",
+            "tests/transport/test_connection.py::test_goodbye_is_disconnect_acknowledgement_and_an_orderly_close",
+        ),
+    ),
+    Clause(
         "3.3",
         "A batch is a flat, non-empty array of up to 64; its elements succeed or fail alone, in order.",
         (
@@ -181,11 +266,25 @@ CLAUSES = (
         ),
     ),
     Clause(
+        "3.3",
+        "A frame that cannot be read as one envelope or a batch is one error.",
+        ("tests/relay/wire/test_codec.py::test_a_frame_that_cannot_be_read_is_one_error",),
+    ),
+    Clause(
         "3.4",
         "A message over the limit is refused with the limit; a frame over twice that closes with 1009.",
         (
             "tests/relay/test_serve.py::test_a_message_over_the_limit_is_refused_and_a_frame_over_twice_that_ends_the_connection",
             "tests/relay/wire/test_codec.py::test_a_size_is_counted_in_json_form_in_msgpack_too",
+        ),
+    ),
+    Clause(
+        "3.4",
+        "In JSON bytes count as they came, in each element of a batch alone.",
+        (
+            "tests/relay/wire/test_codec.py::test_spaces_count_in_json",
+            "tests/relay/wire/test_codec.py::test_the_limit_is_of_each_element_and_not_of_the_batch",
+            "tests/relay/wire/test_codec.py::test_a_text_that_grows_in_json_is_counted_as_it_grows",
         ),
     ),
     Clause(
@@ -228,6 +327,31 @@ CLAUSES = (
         ("tests/relay/test_attacks.py::test_a_reader_that_never_reads_is_closed_and_its_sender_is_told",),
     ),
     Clause(
+        "3.5",
+        "The relay acts on AUTH, HEARTBEAT, PRESENCE and DISCONNECT to `system`, and passes none of AUTH, CONNECTED and PRESENCE on.",
+        (
+            "tests/relay/test_connection_routing.py::test_what_the_relay_does_not_take_is_told",
+            "tests/relay/test_connection.py::test_what_is_between_an_agent_and_its_relay_is_not_passed_on",
+        ),
+    ),
+    Clause(
+        "3.5",
+        "RECIPIENT_NOT_FOUND reads the same for who is offline and who does not watch the sender.",
+        (
+            "tests/relay/test_connection_routing.py::test_who_watches_others_hears_of_strangers_only_handshakes",
+            "tests/relay/test_connection_routing.py::test_an_absent_recipient_is_told_with_the_message",
+        ),
+    ),
+    Clause(
+        "3.5",
+        "Over a limit a message is answered with RATE_LIMIT_EXCEEDED and retryAfter; who goes on is closed with 4429.",
+        (
+            "tests/relay/test_connection_routing.py::test_an_agent_that_says_too_much_is_told_how_long_to_wait",
+            "tests/relay/test_connection_routing.py::test_refusals_without_end_close_the_connection_and_slow_ones_do_not",
+            "tests/relay/test_attacks.py::test_too_many_messages_are_refused_with_a_delay_and_then_closed",
+        ),
+    ),
+    Clause(
         "3.6",
         "Each close code says whether to come back, and how.",
         (
@@ -241,6 +365,14 @@ CLAUSES = (
         "4.1",
         "The eight fields are all required.",
         ("tests/relay/wire/test_codec.py::test_each_of_the_eight_fields_is_missed_by_name",),
+    ),
+    Clause(
+        "4.1",
+        "A timestamp is 0 to 2^53 - 1, and the fields have their types.",
+        (
+            "tests/relay/wire/test_codec.py::test_a_value_out_of_range_is_refused_by_name",
+            "tests/relay/wire/test_codec.py::test_each_of_the_eight_fields_of_another_type_is_refused_by_name",
+        ),
     ),
     Clause(
         "4.2",
@@ -259,6 +391,15 @@ CLAUSES = (
             "tests/relay/wire/test_envelope.py::test_an_id_is_its_prefix_and_a_ulid",
             "tests/relay/wire/test_envelope.py::test_ids_sort_by_time_whatever_the_randomness",
             "tests/relay/wire/test_envelope.py::test_an_id_of_1_to_64_characters_is_accepted",
+        ),
+    ),
+    Clause(
+        "4.2",
+        "A stranger who uses another's sessionId or conversationId touches nothing of theirs.",
+        (
+            "tests/crypto/test_attacks.py::test_a_message_under_another_senders_name_is_refused",
+            "tests/agent/test_handshakes.py::test_a_session_id_used_again_with_other_bytes_is_refused",
+            "tests/agent/test_receiving.py::test_a_message_of_an_agent_that_is_no_contact_is_refused_silently",
         ),
     ),
     Clause(
@@ -295,6 +436,11 @@ CLAUSES = (
             "tests/relay/test_serve.py::test_presence_is_told_to_those_who_watch_each_other_and_to_no_one_else",
         ),
     ),
+    Clause(
+        "5.4",
+        "A watch set names up to 1,000 agents.",
+        ("tests/relay/wire/test_control.py::test_a_thousand_agents_can_be_watched_and_no_more",),
+    ),
     Clause("5.5", "HEARTBEAT is echoed.", ("tests/relay/test_serve.py::test_a_heartbeat_is_echoed",)),
     Clause(
         "5.6",
@@ -310,12 +456,25 @@ CLAUSES = (
         ("tests/relay/wire/test_control.py::test_an_error_from_the_relay_follows_the_table",),
     ),
     Clause(
+        "5.7",
+        "An errorCode is 1 to 64 characters of its form.",
+        (
+            "tests/relay/wire/test_control.py::test_an_error_word_has_up_to_64_characters",
+            "tests/relay/wire/test_control.py::test_what_is_no_error_word_is_refused_by_name",
+        ),
+    ),
+    Clause(
         "5.8",
         "HANDSHAKE has the fields of the protocol; a suite is a list from the initiator and one word from the responder.",
         (
             "tests/crypto/test_handshake.py::test_the_initiation_has_the_fields_of_the_protocol",
             "tests/relay/wire/test_control.py::test_a_suite_is_a_list_from_the_initiator_and_one_word_from_the_responder",
         ),
+    ),
+    Clause(
+        "5.8",
+        "A suite has 1 to 64 characters, a list of them 1 to 16 entries.",
+        ("tests/relay/wire/test_control.py::test_a_suite_has_up_to_64_characters",),
     ),
     Clause(
         "5.9",
@@ -332,6 +491,14 @@ CLAUSES = (
             "tests/relay/wire/test_control.py::test_what_agents_say_to_each_other_travels_sealed",
             "tests/relay/wire/test_envelope.py::test_the_types_that_travel_only_sealed_are_those_of_the_document",
             "tests/end_to_end/test_main_job.py::test_neither_the_relay_nor_the_disk_ever_holds_a_plaintext",
+        ),
+    ),
+    Clause(
+        "6",
+        "What travels only sealed is refused in the clear; only the relay says what the relay says.",
+        (
+            "tests/agent/test_receiving.py::test_what_travels_only_sealed_is_refused_in_the_clear",
+            "tests/agent/test_receiving.py::test_only_the_relay_may_say_what_the_relay_says",
         ),
     ),
     Clause(
@@ -352,6 +519,24 @@ CLAUSES = (
             "tests/crypto/test_attacks.py::test_a_stolen_identity_key_opens_no_past_conversation",
             "tests/agent/test_handshakes.py::test_the_ephemeral_key_is_gone_once_the_session_stands",
         ),
+    ),
+    Clause(
+        "7.1",
+        "X25519 keys that give an all-zero secret are refused.",
+        (
+            "tests/crypto/test_keys.py::test_an_ephemeral_key_of_low_order_is_refused",
+            "tests/crypto/test_keys.py::test_an_all_zero_secret_is_refused_even_if_the_library_lets_it_pass",
+        ),
+    ),
+    Clause(
+        "7.1",
+        "Ephemeral private keys are wiped once the session keys are derived.",
+        ("tests/agent/test_handshakes.py::test_the_ephemeral_key_is_gone_once_the_session_stands",),
+    ),
+    Clause(
+        "7.1",
+        "A fingerprint is SHA-256 of the identity key in groups of four.",
+        ("tests/crypto/test_keys.py::test_a_fingerprint_is_sha_256_in_groups",),
     ),
     Clause(
         "7.2",
@@ -416,6 +601,16 @@ CLAUSES = (
         ("tests/agent/test_trust.py::test_of_an_unapproved_agent_only_the_newest_handshake_is_kept",),
     ),
     Clause(
+        "7.3",
+        "Role, suite, conversation, session and sender of a handshake are checked in order.",
+        (
+            "tests/crypto/test_handshake.py::test_an_initiation_that_breaks_a_rule_is_refused",
+            "tests/crypto/test_handshake.py::test_a_response_that_breaks_a_rule_is_refused",
+            "tests/crypto/test_handshake.py::test_a_key_is_judged_before_the_signature",
+            "tests/crypto/test_attacks.py::test_a_responder_cannot_choose_what_was_not_offered",
+        ),
+    ),
+    Clause(
         "7.4",
         "The confirmation tag is HMAC over the response; another tag confirms nothing.",
         (
@@ -471,6 +666,35 @@ CLAUSES = (
         ("tests/crypto/test_session.py::test_unknown_metadata_are_signed",),
     ),
     Clause(
+        "7.6",
+        "A nonce is used for one message only, even with a broken random source.",
+        (
+            "tests/crypto/test_session.py::test_the_nonce_depends_on_hedge_seq_header_and_content",
+            "tests/crypto/test_session.py::test_even_a_broken_random_source_repeats_no_nonce_for_another_message",
+        ),
+    ),
+    Clause(
+        "7.6",
+        "Padding of another form or length is refused.",
+        (
+            "tests/crypto/test_padding.py::test_padding_of_another_form_or_length_is_refused",
+            "tests/crypto/test_session.py::test_a_plaintext_with_other_padding_is_refused",
+        ),
+    ),
+    Clause(
+        "7.6",
+        "A plaintext is canonical and has exactly data, opening and seq.",
+        ("tests/crypto/test_session.py::test_a_plaintext_of_another_form_is_refused",),
+    ),
+    Clause(
+        "7.6",
+        "A message for another agent, or one's own come back, is refused.",
+        (
+            "tests/crypto/test_session.py::test_a_message_for_another_agent_or_of_this_one_is_refused",
+            "tests/crypto/test_attacks.py::test_an_agents_own_message_sent_back_to_it_is_refused",
+        ),
+    ),
+    Clause(
         "7.7",
         "The worked example is what the published vectors hold.",
         (
@@ -483,6 +707,14 @@ CLAUSES = (
         "7.8",
         "A receipt binds message and log head.",
         ("tests/crypto/test_session.py::test_a_receipt_binds_message_and_log",),
+    ),
+    Clause(
+        "7.8",
+        "A receipt with a wrong signature, or of somebody else, counts nothing.",
+        (
+            "tests/agent/test_delivery.py::test_a_receipt_with_a_wrong_signature_is_refused_and_counts_nothing",
+            "tests/agent/test_delivery.py::test_a_receipt_from_somebody_else_counts_nothing",
+        ),
     ),
     Clause(
         "7.9",
@@ -506,6 +738,21 @@ CLAUSES = (
         ("tests/crypto/test_replay.py::test_a_seq_over_a_thousand_ahead_is_refused_and_changes_nothing",),
     ),
     Clause(
+        "7.9",
+        "Another message under a known id, and a seq that another has used, are refused without a receipt.",
+        (
+            "tests/agent/test_receiving.py::test_another_message_under_a_known_id_is_refused_without_a_receipt",
+            "tests/agent/test_receiving.py::test_a_sequence_number_too_far_ahead_or_used_twice_is_refused",
+        ),
+    ),
+    Clause(
+        "7.9",
+        "Content that does not validate is set aside and ends its sender's row.",
+        (
+            "tests/agent/test_receiving.py::test_content_that_does_not_validate_is_set_aside_and_ends_the_senders_row",
+        ),
+    ),
+    Clause(
         "7.10",
         "A new handshake replaces a session after 30 days or 1,000 messages; the old one opens for a day more.",
         (
@@ -520,6 +767,25 @@ CLAUSES = (
         (
             "tests/agent/test_handshakes.py::test_what_was_not_delivered_is_sealed_again_under_the_new_session_with_the_same_id",
             "tests/store/test_outbox.py::test_a_receipt_for_any_ciphertext_of_a_message_is_known",
+        ),
+    ),
+    Clause(
+        "7.10",
+        "A session goes through the states of the table; what is not in it raises.",
+        (
+            "tests/protocol/test_session.py::test_a_session_that_was_used_retires_before_it_closes",
+            "tests/protocol/test_session.py::test_a_closed_session_stays_closed",
+            "tests/protocol/test_session.py::test_an_active_session_does_not_lapse_by_itself",
+            "tests/protocol/test_session.py::test_the_times_are_those_of_the_document",
+        ),
+    ),
+    Clause(
+        "7.10",
+        "A message under a lost session starts a handshake, at most once a minute; a bad signature starts nothing.",
+        (
+            "tests/agent/test_receiving.py::test_a_message_under_a_lost_session_leads_to_a_new_handshake_and_arrives",
+            "tests/agent/test_receiving.py::test_a_lost_session_starts_a_handshake_at_most_once_a_minute",
+            "tests/agent/test_receiving.py::test_a_bad_signature_starts_and_counts_nothing",
         ),
     ),
     Clause(
@@ -552,6 +818,32 @@ CLAUSES = (
         ),
     ),
     Clause(
+        "8.2",
+        "A RESPONSE holds data, or says why not in one of the codes.",
+        (
+            "tests/protocol/test_content.py::test_a_response_holds_data_or_says_why_not",
+            "tests/protocol/test_content.py::test_both_members_of_a_response_are_always_written",
+            "tests/protocol/test_content.py::test_the_response_codes_are_those_of_the_document_and_of_the_one_table",
+        ),
+    ),
+    Clause(
+        "8.2",
+        "What the person's policy denies gives no hint of what exists.",
+        (
+            "tests/agent/test_queries.py::test_what_the_person_denies_gives_no_hint",
+            "tests/agent/test_queries.py::test_a_denied_availability_tells_nothing",
+        ),
+    ),
+    Clause(
+        "8.2",
+        "A CUSTOM query goes to its handler; what nobody answers in time is told to its sender alone.",
+        (
+            "tests/agent/test_queries.py::test_a_custom_query_goes_to_its_handler",
+            "tests/agent/test_queries.py::test_a_handler_that_fails_is_an_internal_error_without_its_words",
+            "tests/agent/test_queries.py::test_a_query_unanswered_past_its_time_is_a_timeout_in_the_senders_log",
+        ),
+    ),
+    Clause(
         "8.3",
         "A proposal names up to four alternatives; an answer names revision and alternative.",
         (
@@ -572,6 +864,29 @@ CLAUSES = (
             "tests/protocol/test_proposal.py::test_either_side_may_reject_before_and_after_acceptance",
             "tests/agent/test_meeting.py::test_an_accepted_meeting_can_be_cancelled_by_either_side",
         ),
+    ),
+    Clause(
+        "8.3",
+        "Each member of a proposal keeps its bounds.",
+        (
+            "tests/protocol/test_content.py::test_at_the_edge_of_each_bound_a_proposal_is_read",
+            "tests/protocol/test_content.py::test_just_beyond_the_edge_it_is_refused_by_name",
+            "tests/protocol/test_content.py::test_a_detail_that_breaks_a_rule_is_refused_by_name",
+        ),
+    ),
+    Clause(
+        "8.3",
+        "A counter-proposal is MODIFIED, with the next revision.",
+        (
+            "tests/protocol/test_content.py::test_a_first_revision_is_pending",
+            "tests/protocol/test_content.py::test_a_later_revision_is_modified",
+            "tests/agent/test_meeting.py::test_a_counter_proposal_is_answered_by_the_other_side",
+        ),
+    ),
+    Clause(
+        "8.3",
+        "A meeting of more than two is one conversation with each.",
+        ("tests/agent/test_meeting.py::test_a_meeting_of_three_is_one_proposal_to_each",),
     ),
     Clause(
         "8.4",
@@ -598,9 +913,24 @@ CLAUSES = (
         ),
     ),
     Clause(
+        "8.5",
+        "A stale message, and one from the wrong side, changes nothing.",
+        (
+            "tests/protocol/test_proposal.py::test_an_earlier_revision_is_stale",
+            "tests/protocol/test_proposal.py::test_nobody_confirms_their_own_proposal",
+            "tests/protocol/test_proposal.py::test_a_confirmation_of_a_stale_or_unknown_revision_changes_nothing",
+            "tests/protocol/test_proposal.py::test_a_rejection_of_a_stale_or_unknown_revision_changes_nothing",
+        ),
+    ),
+    Clause(
         "8.6",
         "A sealed DISCONNECT ends the conversation.",
         ("tests/agent/test_handshakes.py::test_an_ended_conversation_is_not_used_again",),
+    ),
+    Clause(
+        "8.6",
+        "A sealed ERROR ends its row as FAILED.",
+        ("tests/agent/test_receiving.py::test_an_error_about_our_message_fails_its_row",),
     ),
     Clause(
         "9.1",
@@ -629,6 +959,15 @@ CLAUSES = (
         ),
     ),
     Clause(
+        "9.1",
+        "The states of a row are a table; a receipt is believed whenever it comes.",
+        (
+            "tests/protocol/test_delivery.py::test_a_receipt_is_believed_whenever_it_comes",
+            "tests/protocol/test_delivery.py::test_what_is_over_is_not_sent_sealed_expired_or_failed_again",
+            "tests/protocol/test_delivery.py::test_a_lost_connection_puts_back_what_was_in_flight_and_nothing_else",
+        ),
+    ),
+    Clause(
         "9.2",
         "Retries double from 5 s to 5 min.",
         ("tests/protocol/test_delivery.py::test_retries_double_from_five_seconds_to_five_minutes",),
@@ -640,6 +979,14 @@ CLAUSES = (
             "tests/transport/test_connection.py::test_reconnecting_starts_at_once_and_then_follows_the_schedule",
             "tests/transport/test_backoff.py::test_delays_grow_by_half_from_one_second_to_thirty",
             "tests/transport/test_backoff.py::test_every_delay_stays_within_twenty_percent",
+        ),
+    ),
+    Clause(
+        "9.2",
+        "At most 12 attempts are made while the peer is online; RECIPIENT_NOT_FOUND is probed every 5 min.",
+        (
+            "tests/agent/test_delivery.py::test_retries_come_after_five_seconds_doubling_up_to_five_minutes_twelve_times",
+            "tests/agent/test_delivery.py::test_not_found_spends_no_attempt_and_is_probed_every_five_minutes",
         ),
     ),
     Clause(
@@ -660,6 +1007,14 @@ CLAUSES = (
         ),
     ),
     Clause(
+        "9.3",
+        "Whatever crashes, a message is shown once.",
+        (
+            "tests/agent/test_crashes.py::test_a_crash_at_any_stage_loses_nothing_and_shows_nothing_twice",
+            "tests/crypto/test_convergence.py::test_whatever_happens_on_the_way_each_message_is_handed_on_exactly_once",
+        ),
+    ),
+    Clause(
         "10.1",
         "A key is pinned at approval; an agent that is not approved gets no answer.",
         (
@@ -674,12 +1029,37 @@ CLAUSES = (
         ("tests/agent/test_trust.py::test_a_blocked_agent_is_neither_answered_nor_shown",),
     ),
     Clause(
+        "10.1",
+        "The states of a contact are a table; nothing that a stranger sends makes them trusted.",
+        (
+            "tests/protocol/test_contact.py::test_nothing_that_a_stranger_sends_makes_them_trusted",
+            "tests/protocol/test_contact.py::test_a_proof_moves_nobody_else",
+            "tests/protocol/test_contact.py::test_only_the_person_lifts_a_block",
+        ),
+    ),
+    Clause(
         "10.2",
         "Another key than the pinned one stops sending until the person decides.",
         (
             "tests/agent/test_trust.py::test_a_changed_key_stops_sending_until_the_person_decides",
             "tests/agent/test_trust.py::test_refusing_a_changed_key_restores_the_contact_and_remembers_the_key",
             "tests/agent/test_trust.py::test_accepting_a_changed_key_holds_what_waited_and_starts_anew",
+        ),
+    ),
+    Clause(
+        "10.2",
+        "Accepting pins the new key as approved and holds what waited; refusing restores and remembers.",
+        (
+            "tests/agent/test_trust.py::test_accepting_a_changed_key_holds_what_waited_and_starts_anew",
+            "tests/agent/test_trust.py::test_refusing_a_changed_key_restores_the_contact_and_remembers_the_key",
+            "tests/protocol/test_contact.py::test_a_changed_key_is_accepted_as_approved_and_not_as_verified",
+        ),
+    ),
+    Clause(
+        "10.2",
+        "Sessions of the pinned key go on receiving, and are not answered.",
+        (
+            "tests/agent/test_receiving.py::test_in_key_changed_messages_of_the_pinned_key_are_received_and_not_answered",
         ),
     ),
     Clause(
@@ -715,12 +1095,36 @@ CLAUSES = (
         ("tests/agent/test_trust.py::test_a_link_with_another_key_than_the_pinned_one_changes_nothing",),
     ),
     Clause(
+        "10.4",
+        "What is not exactly a contact link is refused whole.",
+        (
+            "tests/protocol/test_contact_link.py::test_what_is_not_exactly_a_contact_link_is_refused_in_words",
+            "tests/protocol/test_contact_link.py::test_a_refusal_does_not_repeat_the_secret",
+        ),
+    ),
+    Clause(
+        "10.4",
+        "A link that is used, expired or for another relay says so.",
+        (
+            "tests/agent/test_trust.py::test_links_that_cannot_be_used_say_why",
+            "tests/agent/test_trust.py::test_a_withdrawn_link_can_only_ask",
+        ),
+    ),
+    Clause(
         "11.1",
         "A token is for one origin, is taken once and expires.",
         (
             "tests/relay/test_attacks.py::test_a_token_that_proves_nothing_is_refused_and_spends_no_invite",
             "tests/relay/test_attacks.py::test_a_token_is_taken_once",
             "tests/relay/test_attacks.py::test_an_expired_token_ends_the_connection_after_its_grace",
+        ),
+    ),
+    Clause(
+        "11.1",
+        "serverTime of a refusal corrects the clock of tokens and nothing else.",
+        (
+            "tests/transport/test_connection.py::test_a_refused_clock_is_corrected_for_the_token_and_for_nothing_else",
+            "tests/transport/test_with_relay.py::test_a_clock_that_is_hours_off_still_connects",
         ),
     ),
     Clause(
@@ -733,12 +1137,28 @@ CLAUSES = (
         ),
     ),
     Clause(
+        "11.2",
+        "An invite is redeemed once, and again only by the same key.",
+        (
+            "tests/relay/test_attacks.py::test_an_invite_is_redeemed_once_and_again_only_by_the_same_key",
+            "tests/relay/test_attacks.py::test_one_invite_lets_in_one_of_many_who_come_at_once",
+            "tests/relay/test_attacks.py::test_an_invite_for_one_agent_lets_in_no_other",
+        ),
+    ),
+    Clause(
         "11.3",
         "Accounts of Firebase or another issuer claim an agentId with an invite and keep it.",
         (
             "tests/relay/test_accounts.py::test_an_account_claims_an_agent_id_with_an_invite_and_keeps_it",
             "tests/relay/test_accounts.py::test_firebase_tokens_that_are_not_for_us_are_refused",
             "tests/relay/test_accounts.py::test_foreign_keys_and_weaker_algorithms_are_refused",
+        ),
+    ),
+    Clause(
+        "11.3",
+        "Key sets are fetched again for an unknown kid at most once a minute.",
+        (
+            "tests/relay/test_accounts.py::test_an_unknown_key_is_looked_for_once_a_minute_and_a_new_one_is_found",
         ),
     ),
     Clause(
@@ -750,6 +1170,15 @@ CLAUSES = (
         ),
     ),
     Clause(
+        "11.4",
+        "A code has 22 to 256 characters; what is not exactly a join link is refused.",
+        (
+            "tests/protocol/test_contact_link.py::test_a_code_of_22_to_256_characters_is_read",
+            "tests/protocol/test_contact_link.py::test_a_code_of_other_length_is_damaged",
+            "tests/protocol/test_contact_link.py::test_what_is_not_exactly_a_join_link_is_refused_in_words",
+        ),
+    ),
+    Clause(
         "12",
         "Every code says whether and when to try again.",
         (
@@ -758,12 +1187,42 @@ CLAUSES = (
         ),
     ),
     Clause(
+        "12",
+        "The delays are those of the table.",
+        ("tests/relay/wire/test_errors.py::test_the_delays_are_those_of_the_document",),
+    ),
+    Clause(
         "13.1",
         "Each log entry is hashed with the one before it; a changed, removed or swapped one changes the head.",
         (
             "tests/store/test_audit_log.py::test_each_entry_is_hashed_with_the_one_before_it",
             "tests/crypto/test_chain.py::test_a_changed_removed_or_swapped_entry_changes_the_head",
             "tests/store/test_audit_log.py::test_a_failed_job_leaves_nothing_in_log_or_index",
+        ),
+    ),
+    Clause(
+        "13.1",
+        "An export keeps the chain whole around what a filter left out; each forgery in it is found.",
+        (
+            "tests/audit/test_export.py::test_what_a_filter_leaves_out_stays_as_stubs",
+            "tests/audit/test_export.py::test_every_forgery_in_a_file_is_found",
+        ),
+    ),
+    Clause(
+        "13.1",
+        "Verifying names the first bad entry.",
+        (
+            "tests/audit/test_verify.py::test_every_changed_column_of_every_row_is_found",
+            "tests/audit/test_verify.py::test_every_deleted_entry_is_named",
+            "tests/audit/test_verify.py::test_every_swap_is_found_where_it_begins",
+        ),
+    ),
+    Clause(
+        "13.1",
+        "Two logs are compared by id, signature and the heads in receipts.",
+        (
+            "tests/audit/test_compare.py::test_two_whole_logs_agree",
+            "tests/audit/test_compare.py::test_a_log_cut_off_behind_a_receipt_is_shown_by_the_others_copy",
         ),
     ),
     Clause(

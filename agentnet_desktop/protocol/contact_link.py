@@ -27,7 +27,7 @@ _LONGEST: Final = 2048
 _PLAIN: Final = re.compile(r"(?:[A-Za-z0-9\-._~!$'()*+,;:@/?]|%[0-9A-Fa-f]{2})*")
 _CODE: Final = re.compile(r"[A-Za-z0-9._~-]{22,256}")  # 22 characters of base64url carry 128 bits
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
-_DIGITS: Final = re.compile(r"0|[1-9][0-9]{0,15}")
+_DIGITS: Final = re.compile(r"0|[1-9][0-9]*")
 
 
 class BadLink(ValueError):
@@ -197,7 +197,7 @@ def _relay(text: str) -> str:
 
 def _bytes32(text: str, name: str) -> bytes:
     try:
-        data = binascii.a2b_base64(text.translate(_FROM_URL) + "=" * (-len(text) % 4))
+        data = binascii.a2b_base64(text.translate(_FROM_URL) + "=")  # 32 bytes are 43 characters and one "="
     except ValueError:
         data = b""
     if len(data) != 32 or b64url(data) != text:

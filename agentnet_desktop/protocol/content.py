@@ -220,7 +220,7 @@ def parse_content(message_type: MessageType, content: Mapping[str, Any]) -> Cont
     if message_type not in _KINDS:
         raise WireError("originalType", "is not a type that travels sealed")
     found = schema.from_json_form(_KINDS[message_type], content)
-    match found:
+    match found:  # DISCONNECT and ERROR make no more rules
         case QueryContent():
             check_id(found.request_id, "content.requestId")
         case ResponseContent():
@@ -236,8 +236,6 @@ def parse_content(message_type: MessageType, content: Mapping[str, Any]) -> Cont
                 raise WireError("content.status", "must be ACCEPTED")
         case RejectionContent():
             check_id(found.proposal_id, "content.proposalId")
-        case _:
-            pass
     return found
 
 

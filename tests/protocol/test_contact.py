@@ -67,6 +67,11 @@ def test_another_key_stops_a_trusted_contact(state: ContactState) -> None:
     assert next_state(state, E.CHANGE_KEY) is S.KEY_CHANGED
 
 
+@pytest.mark.parametrize("state", [S.BLOCKED, S.KEY_CHANGED])
+def test_another_key_changes_nothing_for_who_is_stopped_already(state: ContactState) -> None:
+    assert next_state(state, E.CHANGE_KEY) is state
+
+
 def test_a_changed_key_is_accepted_as_approved_and_not_as_verified() -> None:
     assert next_state(S.KEY_CHANGED, E.ACCEPT_KEY) is S.APPROVED
 

@@ -94,6 +94,7 @@ def test_values_may_come_in_any_order_and_percent_encoded() -> None:
         (("#", "&"), "part after # is missing"),
         (("&token", "#token"), "part after # is missing or doubled"),
         (("wss%3A", "http%3A"), "relay's address"),
+        (("wss%3A", "s%3A"), "relay's address"),
         (("wss%3A%2F%2Frelay.example", "wss%3A%2F%2F"), "relay's address"),
         (("%3A443", "%3A65536"), "relay's address"),
         (("%3A443", "%3A0"), "relay's address"),
@@ -177,3 +178,23 @@ def test_whatever_the_text_only_the_declared_error_is_raised(text: str) -> None:
         except BadLink as error:
             said = str(error)
             assert said.startswith(("The ", "This "))
+
+
+@pytest.mark.parametrize("code", ["c" * 22, "c" * 256])
+def test_a_code_of_22_to_256_characters_is_read(code: str) -> None:
+    assert parse_invite_link(JOIN.replace(CODE, code)).invite == code
+
+
+@pytest.mark.parametrize("code", ["c" * 21, "c" * 257])
+def test_a_code_of_other_length_is_damaged(code: str) -> None:
+    with pytest.raises(BadLink, match="invite code in the link is damaged"):
+        parse_invite_link(JOIN.replace(CODE, code))
+
+
+def test_the_lowest_port_is_read() -> None:
+    assert parse_contact_link(CONTACT.replace("%3A443", "%3A1")).relay == "wss://relay.example:1"
+
+
+def test_an_expiry_of_many_digits_is_damaged() -> None:
+    with pytest.raises(BadLink, match="expiry"):
+        parse_contact_link(CONTACT.replace("1700000000000", "1" * 1800))

@@ -515,3 +515,47 @@ def test_an_answer_of_availability_that_breaks_a_rule_is_refused_by_name(
     with pytest.raises(WireError) as caught:
         availability_data(changed(ANSWER, path, value))
     assert caught.value.field == f"content.data.{field}"
+
+
+def test_at_the_edge_of_each_bound_a_proposal_is_read() -> None:
+    edges = copy.deepcopy(DOCUMENT["PROPOSAL"])
+    details = edges["details"]
+    details.update(title="t", participants=["agent_bob"] * 64, meetingType="x")
+    details["location"] = {
+        "name": "n",
+        "locationType": "x" * 64,
+        "coordinates": {"latitude": -90, "longitude": 180},
+    }
+    assert isinstance(parse_content(MessageType.PROPOSAL, edges), ProposalContent)
+    details["location"]["coordinates"] = {"latitude": 90, "longitude": -180}
+    assert isinstance(parse_content(MessageType.PROPOSAL, edges), ProposalContent)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("meetingType", "x" * 65),
+        ("meetingType", ""),
+        ("location.locationType", "x" * 65),
+        ("location.coordinates.latitude", -90.5),
+        ("location.coordinates.latitude", 90.5),
+        ("location.coordinates.longitude", -180.5),
+        ("location.coordinates.longitude", 180.5),
+        ("participants", ["agent_bob"] * 65),
+    ],
+)
+def test_just_beyond_the_edge_it_is_refused_by_name(path: str, value: Any) -> None:
+    spoilt = copy.deepcopy(DOCUMENT["PROPOSAL"])
+    *parents, last = path.split(".")
+    inner = spoilt["details"]
+    for name in parents:
+        inner = inner[name]
+    inner[last] = value
+    with pytest.raises(WireError, match=rf"^content\.details\.{path}: "):
+        parse_content(MessageType.PROPOSAL, spoilt)
+
+
+def test_a_range_that_ends_a_moment_before_it_begins_is_refused() -> None:
+    asked = {"startDate": "2023-06-01T00:00:00.001Z", "endDate": "2023-06-01T00:00:00Z", "timeZone": "UTC"}
+    with pytest.raises(WireError, match="is before startDate"):
+        availability(asked)

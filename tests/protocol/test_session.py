@@ -7,7 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentnet_desktop.protocol.session import (
+    PENDING_LIFE_MS,
+    PENDING_RESEND_MS,
+    REHANDSHAKE_MS,
     TABLE,
+    TRANSITION_MS,
     IllegalTransition,
     SessionEvent,
     SessionState,
@@ -93,3 +97,10 @@ def test_a_session_is_rotated_after_thirty_days_or_a_thousand_messages(
     age: int, messages: int, due: bool
 ) -> None:
     assert wants_rotation(age_ms=age, messages=messages) is due
+
+
+def test_the_times_are_those_of_the_document() -> None:
+    assert TRANSITION_MS == 86_400_000
+    assert PENDING_LIFE_MS == 604_800_000
+    assert PENDING_RESEND_MS == 3_600_000
+    assert REHANDSHAKE_MS == 60_000

@@ -261,3 +261,33 @@ def test_the_relay_may_know_a_better_delay_than_the_table() -> None:
     )
     content = parse(ErrorContent, made.content)
     assert (content.retry_after, content.details) == (0, {"originalMessageId": "msg_1"})
+
+
+@pytest.mark.parametrize("good", ["X", "X" * 64, "A0_9"])
+def test_an_error_word_has_up_to_64_characters(good: str) -> None:
+    assert parse(ErrorContent, {**CONTENTS["ERROR"], "errorCode": good}).error_code == good
+
+
+@pytest.mark.parametrize("bad", ["", "x", "_X", "0X", "X" * 65, "X-Y", "aX", "-X", "X\n", " X"])
+def test_what_is_no_error_word_is_refused_by_name(bad: str) -> None:
+    with pytest.raises(WireError, match=r"^content\.errorCode: does not have the right form$"):
+        parse(ErrorContent, {**CONTENTS["ERROR"], "errorCode": bad})
+
+
+def test_a_suite_has_up_to_64_characters() -> None:
+    for suite in ("x" * 64, ["x" * 64] * 16):
+        assert parse(HandshakeContent, {**CONTENTS["HANDSHAKE"], "suite": suite}).suite
+    for suite in ("x" * 65, "", ["x" * 65], [""], [], ["x"] * 17):
+        with pytest.raises(WireError, match=r"^content\.suite"):
+            parse(HandshakeContent, {**CONTENTS["HANDSHAKE"], "suite": suite})
+
+
+def test_a_thousand_agents_can_be_watched_and_no_more() -> None:
+    assert len(parse(PresenceWatch, {"watch": ["bob"] * 1000}).watch) == 1000
+    with pytest.raises(WireError, match=r"^content\.watch"):
+        parse(PresenceWatch, {"watch": ["bob"] * 1001})
+
+
+def test_the_shortest_token_and_the_smallest_limit_are_read() -> None:
+    assert parse(AuthContent, {"token": "t", "agentId": "alice"}).token == "t"
+    assert parse(ConnectedContent, {**CONTENTS["CONNECTED"], "maxMessageBytes": 1}).max_message_bytes == 1

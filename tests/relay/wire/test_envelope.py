@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from relay.wire import envelope
 from relay.wire.envelope import (
+    MAX_INTEGER,
     Envelope,
     MessageType,
     Priority,
@@ -171,3 +172,28 @@ def test_bytes_of_another_length_are_refused_by_field() -> None:
     assert b64decode("QQ==", field="x", length=1) == b"A"
     with pytest.raises(WireError, match=r"^content.nonce: must be 24 bytes, is 1$"):
         b64decode("QQ==", field="content.nonce", length=24)
+
+
+@pytest.mark.parametrize("more", [0, 1, 2])
+@pytest.mark.parametrize("length", [180, 192, 4096])
+def test_long_base64_is_read_as_strictly_as_short(length: int, more: int) -> None:
+    data = bytes(at % 251 for at in range(length + more))
+    text = b64encode(data)
+    assert b64decode(text, field="x") == data
+    for at in (0, len(text) // 2, len(text) - 5):
+        for foreign in ("=", " ", "-", "\n", "é", ""):
+            with pytest.raises(WireError, match="is not canonical base64"):
+                b64decode(text[:at] + foreign + text[at + 1 :], field="x")
+    for spoilt in (text + "=", text + "\n", text + "AAAA=", text[:-1]):
+        with pytest.raises(WireError, match="is not canonical base64"):
+            b64decode(spoilt, field="x")
+
+
+@pytest.mark.parametrize("end", ["QR==", "QUF=", "QUJ="])
+def test_unused_bits_at_the_end_of_long_base64_are_zero(end: str) -> None:
+    with pytest.raises(WireError, match="is not canonical base64"):
+        b64decode("A" * 400 + end, field="x")
+
+
+def test_the_largest_integer_is_what_every_json_number_carries() -> None:
+    assert MAX_INTEGER == 9_007_199_254_740_991

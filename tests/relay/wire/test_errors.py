@@ -84,3 +84,27 @@ def test_a_wire_error_about_an_unreadable_message_names_no_message() -> None:
     error = WireError("frame", "is not JSON", code=ErrorCode.MESSAGE_ERROR)
     assert error.code is ErrorCode.MESSAGE_ERROR
     assert error.error_details() == {"field": "frame", "reason": "is not JSON"}
+
+
+RETRY_AFTER_MS = {
+    "CONNECTION_ERROR": 1_000,
+    "AUTHENTICATION_ERROR": 1_000,
+    "TIMEOUT_ERROR": 10_000,
+    "MESSAGE_ERROR": 5_000,
+    "ENCRYPTION_ERROR": 5_000,
+    "INVALID_MESSAGE_FORMAT": 1_000,
+    "SENDER_MISMATCH": 0,
+    "AUTHENTICATION_FAILED": 1_000,
+    "CONNECTION_LIMIT_EXCEEDED": 30_000,
+    "RATE_LIMIT_EXCEEDED": 5_000,
+    "RECIPIENT_NOT_FOUND": 300_000,
+    "SERVER_ERROR": 5_000,
+    "UNAVAILABLE_DATA": 0,
+    "PERMISSION_DENIED": 0,
+    "INVALID_PARAMETERS": 0,
+    "INTERNAL_ERROR": 60_000,
+}
+
+
+def test_the_delays_are_those_of_the_document() -> None:
+    assert {code.value: meaning.retry_after_ms for code, meaning in ERRORS.items()} == RETRY_AFTER_MS
