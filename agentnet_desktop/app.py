@@ -172,19 +172,31 @@ async def load_profiles() -> Profiles:
 
 
 def _profiles() -> Profiles:
-    from agentnet_desktop import compose, profile
+    from agentnet_desktop import compose, portable, profile
+    from agentnet_desktop.care import Care
     from agentnet_desktop.store.errors import StoreError
     from agentnet_desktop.ui.session import Profiles
-    from agentnet_desktop.vault.errors import NoKeyring, PassphraseNeeded, VaultError, WrongPassphrase
+    from agentnet_desktop.vault.errors import (
+        BackendChanged,
+        NoKeyring,
+        PassphraseNeeded,
+        VaultError,
+        WrongPassphrase,
+    )
 
-    async def open_profile(root: Path, words: str | None) -> compose.Holder:
-        return await compose.open_profile(root, passphrase=words)
+    async def open_profile(
+        root: Path, passphrase: str | None, *, accept_backend: bool = False
+    ) -> compose.Holder:
+        return await compose.open_profile(root, passphrase=passphrase, accept_backend=accept_backend)
 
     return Profiles(
         exists=lambda root: profile.ProfilePaths(root).settings.exists(),
         make=compose.create_profile,
         open=open_profile,
+        restore=portable.restore,
+        keeper=Care,
         errors=(profile.ProfileError, VaultError, StoreError),
         locked=(PassphraseNeeded, WrongPassphrase),
         no_keyring=(NoKeyring,),
+        backend_changed=(BackendChanged,),
     )

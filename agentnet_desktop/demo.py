@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,7 +92,6 @@ class _Demo:
     async def load(self) -> Profiles:
         """Start the relay and make both profiles, while the frame is on the screen already."""
         from agentnet_desktop.app import load_profiles
-        from agentnet_desktop.ui.session import Profiles
 
         profiles = await load_profiles()
         relay = self.session.relay if self.session is not None else None
@@ -104,19 +104,12 @@ class _Demo:
             await self._make(name, await relay.invite())
         words = self._passphrase
 
-        async def open_profile(root: Path, _words: str | None) -> Holder:
+        async def open_profile(root: Path, _words: str | None, *, accept_backend: bool = False) -> Holder:
             from agentnet_desktop import compose
 
-            return await compose.open_profile(root, passphrase=words)
+            return await compose.open_profile(root, passphrase=words, accept_backend=accept_backend)
 
-        return Profiles(
-            exists=profiles.exists,
-            make=profiles.make,
-            open=open_profile,
-            errors=profiles.errors,
-            locked=profiles.locked,
-            no_keyring=profiles.no_keyring,
-        )
+        return replace(profiles, open=open_profile)
 
     async def _make(self, name: str, invite: str) -> None:
         from agentnet_desktop import compose

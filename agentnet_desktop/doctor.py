@@ -89,7 +89,8 @@ async def storage(paths: ProfilePaths, settings: ProfileSettings, words: Passphr
 def keys(vault: Vault) -> Finding:
     """Says where the keys are."""
     words = " with a passphrase" if vault.has_passphrase else ""
-    return Finding("keyring", "ok", f"The keys are in {vault.backend}{words}.")
+    place = "a vault file" if vault.backend == "file" else vault.backend
+    return Finding("keyring", "ok", f"The keys are in {place}{words}.")
 
 
 async def database(paths: ProfilePaths, key: bytes) -> Finding:

@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,12 +21,14 @@ from agentnet_desktop.agent.events import DeliveryStep, Direction, LogDetail, Lo
 from agentnet_desktop.audit.export import Exported, ExportFormat, Source, export_log
 from agentnet_desktop.audit.filter import Filter, parse
 from agentnet_desktop.audit.verify import Report, verify_database
-from agentnet_desktop.store import audit_log, log_retention, log_search
+from agentnet_desktop.store import audit_log, log_retention, log_search, settings
 from agentnet_desktop.store.audit_log import Anchor, LogEntry, Pin
 from agentnet_desktop.store.engine import Database
 from agentnet_desktop.store.log_retention import DiskUse
 
 T = TypeVar("T")
+_FILTERS = "log_filters"
+MOST_HISTORY = 12
 
 
 def view(entry: LogEntry, *, pinned: bool = False) -> LogRow:
@@ -46,6 +49,14 @@ def view(entry: LogEntry, *, pinned: bool = False) -> LogRow:
         sent_time=entry.sent_time,
         pinned=pinned,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Filter expressions that a person keeps: saved ones by name, and those used last, newest first."""
+
+    saved: Mapping[str, str] = field(default_factory=dict)
+    history: tuple[str, ...] = ()
 
 
 class LogQueries:
@@ -163,6 +174,16 @@ class LogQueries:
     async def pins(self, seqs: Sequence[int]) -> dict[int, Pin]:
         """Returns the pins among these entries, with colour and comment."""
         return await self._db.read(lambda session: audit_log.pins(session, seqs))
+
+    async def filters(self) -> Filters:
+        """Returns the filters that the person saved, and those used last."""
+        kept = await self._db.read(lambda session: settings.get(session, _FILTERS, {}))
+        return Filters(dict(kept.get("saved", {})), tuple(kept.get("history", ())))
+
+    async def keep_filters(self, filters: Filters) -> None:
+        """Remembers saved filters and history; they name people, so they lie in the encrypted database."""
+        value = {"saved": dict(filters.saved), "history": list(filters.history[:MOST_HISTORY])}
+        await self._db.write(lambda session: settings.put(session, _FILTERS, value))
 
     async def verify(
         self,

@@ -34,6 +34,7 @@ from agentnet_desktop.agent.tasks import Tasks
 
 if TYPE_CHECKING:
     from agentnet_desktop.agent.agent import Agent
+    from agentnet_desktop.ui.keeper import Keeper
 
 T = TypeVar("T")
 
@@ -62,15 +63,17 @@ class Bridge(QObject):
         self._agent: Agent | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self.snapshot: AgentSnapshot | None = None
+        self.keeper: Keeper | None = None  # who looks after the open profile
 
     @property
     def agent(self) -> Agent | None:
         """The agent, once there is one."""
         return self._agent
 
-    async def attach(self, agent: Agent) -> None:
+    async def attach(self, agent: Agent, keeper: Keeper | None = None) -> None:
         """Connect an agent: subscribes first and reads the snapshot second, so that nothing falls between."""
         self._agent = agent
+        self.keeper = keeper
         waiting: list[Event] = []
         unsubscribe = agent.subscribe(waiting.append)
         self.snapshot = await agent.snapshot()
@@ -86,6 +89,7 @@ class Bridge(QObject):
             self._unsubscribe()
         self._unsubscribe = None
         self._agent = None
+        self.keeper = None
         self.detached.emit()
 
     def dispatch(self, event: Event) -> None:

@@ -109,6 +109,7 @@ class MainWindow(QMainWindow):
         for signal in (pages.inbox.log_wanted, pages.meetings.log_wanted, pages.contacts.log_wanted,
                        pages.security.log_wanted):  # fmt: skip
             signal.connect(self.show_log)
+        pages.security.entry_wanted.connect(self.show_entry)
         pages.contacts.meeting_wanted.connect(self._new_meeting)
         inbox = pages.inbox_model
         for signal in (inbox.rowsInserted, inbox.rowsRemoved, inbox.modelReset):
@@ -135,6 +136,12 @@ class MainWindow(QMainWindow):
         if self.pages is not None:
             self.show_page(PageName.LOG)
             self.pages.log.show_filter(expression)
+
+    def show_entry(self, seq: int) -> None:
+        """Show one entry of the log, whatever the filter."""
+        if self.pages is not None:
+            self.show_page(PageName.LOG)
+            self.pages.log.find_entry(seq)
 
     def show_item(self, key: str) -> None:
         """Show one item of the inbox."""

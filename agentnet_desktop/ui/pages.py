@@ -40,7 +40,7 @@ class Pages(QObject):
         self.meetings = MeetingsPage(bridge, self.meetings_model, self.contacts_model)
         self.log = LogPage(bridge, self.log_model, self.contacts_model)
         self.contacts = ContactsPage(bridge, self.contacts_model)
-        self.security = SecurityPage(bridge, self.security_model)
+        self.security = SecurityPage(bridge, self.security_model, self.contacts_model)
         self.relay = RelayPage(bridge, relay, preferences)
         self.settings = SettingsPage(bridge, preferences, theme)
         self.by_name: dict[PageName, Page] = {

@@ -11,11 +11,13 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from PySide6.QtCore import QObject, SignalInstance
+from PySide6.QtWidgets import QWidget
 
 from agentnet_desktop.agent.tasks import Tasks
 from agentnet_desktop.ui.bridge import Bridge
@@ -28,8 +30,10 @@ from agentnet_desktop.ui.theme.tokens import Tone
 if TYPE_CHECKING:
     from agentnet_desktop.agent.agent import Agent
     from agentnet_desktop.ui.hosting.relay_process import RelayProcess
+    from agentnet_desktop.ui.keeper import Keeper
     from agentnet_desktop.ui.single_instance import InstanceServer
     from agentnet_desktop.ui.tray import Tray
+    from agentnet_desktop.ui.wizard.restore import RestoreChoices
     from agentnet_desktop.ui.wizard.wizard import FirstRunChoices, Wizard
 
 _log = logging.getLogger(__name__)
@@ -65,16 +69,43 @@ class MakeProfile(Protocol):
         """Make it; raises one of `Profiles.errors`."""
 
 
+class OpenProfile(Protocol):
+    """Opens a profile for work."""
+
+    def __call__(
+        self, root: Path, passphrase: str | None, /, *, accept_backend: bool = False
+    ) -> Awaitable[Holder]:
+        """Open it; raises one of `Profiles.errors`. `accept_backend`: the person wants the key store that is here."""
+
+
+class RestoreProfile(Protocol):
+    """Makes a profile out of a backup."""
+
+    def __call__(
+        self,
+        root: Path,
+        source: Path,
+        *,
+        backup_passphrase: str,
+        key_store: str,
+        passphrase: str | None,
+    ) -> Awaitable[object]:
+        """Make it; raises one of `Profiles.errors`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Profiles:
     """What the composition root offers, handed in so that the window imports none of it."""
 
     exists: Callable[[Path], bool]
     make: MakeProfile
-    open: Callable[[Path, str | None], Awaitable[Holder]]
+    open: OpenProfile
+    restore: RestoreProfile
+    keeper: Callable[[Any], Keeper]  # of an open profile, for its settings
     errors: tuple[type[Exception], ...]  # their texts are sentences for the person
     locked: tuple[type[Exception], ...]  # a passphrase is needed, or was wrong
     no_keyring: tuple[type[Exception], ...]
+    backend_changed: tuple[type[Exception], ...]  # another key store than the recorded one is in use
 
 
 class Session(QObject):
@@ -233,32 +264,41 @@ class Session(QObject):
         self.window.show_item(key)
 
     async def _open_existing(self, profiles: Profiles) -> None:
-        from agentnet_desktop.ui.unlock import TroublePage, UnlockPage
+        from agentnet_desktop.ui.unlock import BackendPage, TroublePage, UnlockPage
 
-        unlock, trouble = UnlockPage(), TroublePage()
+        unlock, trouble, other = UnlockPage(), TroublePage(), BackendPage()
         trouble.quit_wanted.connect(self.close)
+        other.quit_wanted.connect(self.close)
         words: str | None = None
+        accept = False
         while True:
             try:
                 await self._host_if_wanted()
-                await self._attach(await profiles.open(self._profile, words))
+                holder = await profiles.open(self._profile, words, accept_backend=accept)
+                await self._attach(profiles, holder)
                 break
+            except profiles.backend_changed as error:
+                other.ask(str(error))
+                self._ask_in_window(other, "keyring")
+                accept = await _first_of(other.accepted, other.again) == 0
             except profiles.locked as error:
                 unlock.ask(str(error) if words is not None else "")
-                self.window.show_widget(unlock)
-                self._picture_of_question("locked")
+                self._ask_in_window(unlock, "locked")
                 words = await _next_of(unlock.entered)
             except profiles.errors as error:
                 trouble.words.setText(str(error))
-                self.window.show_widget(trouble)
-                self._picture_of_question("trouble")
+                self._ask_in_window(trouble, "trouble")
                 await _next_of(trouble.again)
         self.window.show_page(PageName.INBOX)
 
-    async def _attach(self, holder: Holder) -> None:
+    def _ask_in_window(self, page: QWidget, name: str) -> None:
+        self.window.show_widget(page)
+        self._picture_of_question(name)
+
+    async def _attach(self, profiles: Profiles, holder: Holder) -> None:
         self._holder = holder
         await holder.start()
-        await self.bridge.attach(holder.agent)
+        await self.bridge.attach(holder.agent, profiles.keeper(holder))
 
     async def _host_if_wanted(self) -> None:
         if self._preferences.host_relay and self._relay is not None:
@@ -276,7 +316,10 @@ class Session(QObject):
         async def make(choices: FirstRunChoices) -> None:
             await self._make(profiles, choices)
 
-        wizard = Wizard(self.bridge, make, self.window)
+        async def restore(choices: RestoreChoices) -> None:
+            await self._restore(profiles, choices)
+
+        wizard = Wizard(self.bridge, make, restore, self.window)
         ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         wizard.finished.connect(lambda code: None if ended.done() else ended.set_result(code))
         self.window.show_page(PageName.INBOX)
@@ -302,13 +345,29 @@ class Session(QObject):
                 insecure=choices.insecure,
             )
             self._preferences.save()
-            await self._attach(await profiles.open(self._profile, choices.passphrase))
+            await self._attach(profiles, await profiles.open(self._profile, choices.passphrase))
         except profiles.no_keyring as error:
             raise FirstRunFailed(str(error), needs_file=True) from error
         except profiles.errors as error:
             raise FirstRunFailed(str(error)) from error
         except RuntimeError as error:  # the bundled relay's sentence
             raise FirstRunFailed(str(error)) from error
+
+    async def _restore(self, profiles: Profiles, choices: RestoreChoices) -> None:
+        from agentnet_desktop.ui.wizard.restore import RestoreFailed
+
+        try:
+            await profiles.restore(
+                self._profile,
+                choices.source,
+                backup_passphrase=choices.backup_passphrase,
+                key_store="file" if choices.vault_file else "keyring",
+                passphrase=choices.passphrase,
+            )
+            self._preferences.save()
+            await self._attach(profiles, await profiles.open(self._profile, choices.passphrase))
+        except profiles.errors as error:
+            raise RestoreFailed(str(error)) from error
 
     async def _host_for_first_run(self) -> str:
         """Start the bundled relay, on another port where the usual one is taken, and invite ourselves."""
@@ -334,6 +393,24 @@ class Session(QObject):
         from agentnet_desktop.ui.wizard.wizard import Wizard
 
         return self.window.findChild(Wizard)
+
+
+async def _first_of(*given: SignalInstance) -> int:
+    """Wait for the first emission of one of several signals; gives its place among them."""
+    came: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def take(place: int) -> None:
+        if not came.done():
+            came.set_result(place)
+
+    takers = [partial(take, place) for place in range(len(given))]
+    for signal_, taker in zip(given, takers, strict=True):
+        signal_.connect(taker)
+    try:
+        return await came
+    finally:
+        for signal_, taker in zip(given, takers, strict=True):
+            signal_.disconnect(taker)
 
 
 async def _next_of(given: SignalInstance) -> str:

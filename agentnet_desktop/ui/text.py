@@ -151,12 +151,24 @@ def size(count: int) -> str:
         return ""
     if count < 1024:
         return f"{count} B"
-    return locale().formattedDataSize(count, 1, QLocale.DataSizeFormat.DataSizeIecFormat)
+    decimals = 1 if count < 10 * 1024 else 0
+    return locale().formattedDataSize(count, decimals, QLocale.DataSizeFormat.DataSizeIecFormat)
 
 
 def key_store(name: str) -> str:
-    """Name the place where the keys are kept, as the person knows it."""
-    return tr("Vault file") if name == "file" else peer_text(name, NAME_LIMIT)
+    """Name the place where the keys are kept, as the person knows it; a keyring is recorded by its module."""
+    known = {
+        "file": tr("Vault file"),
+        "SecretService": tr("System keyring (Secret Service)"),
+        "libsecret": tr("System keyring (libsecret)"),
+        "kwallet": tr("KDE Wallet"),
+        "macOS": tr("macOS Keychain"),
+        "Windows": tr("Windows Credential Manager"),
+    }
+    parts = name.split(".")
+    if parts[:2] == ["keyring", "backends"] and len(parts) > 2:
+        return known.get(parts[2], peer_text(parts[2], NAME_LIMIT))
+    return known.get(name, peer_text(name, NAME_LIMIT))
 
 
 def groups(digits: str, length: int = 5) -> list[str]:

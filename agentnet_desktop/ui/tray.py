@@ -53,6 +53,7 @@ def notification(item: InboxItem, contacts: ContactsModel, *, details: bool) -> 
         InboxKind.KEY_CHANGE: text.tr("A contact's key changed"),
         InboxKind.PERMISSION: text.tr("A question for your permission"),
         InboxKind.STUCK: text.tr("A message is stuck"),
+        InboxKind.HELD: text.tr("Messages wait for your word"),
     }
     if not details:
         return kinds[item.kind], text.tr("Open AgentNet to see it.")

@@ -25,7 +25,7 @@ def contact_mark(state: str) -> Mark:
             tr("Verified"),
             "shield-check",
             Tone.GOOD,
-            tr("You compared keys with this contact, or had the key."),
+            tr("This key is theirs: you compared it with them, or it came with their own link."),
         ),
         "APPROVED": Mark(
             tr("Approved"),

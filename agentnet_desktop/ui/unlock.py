@@ -94,3 +94,66 @@ class TroublePage(QWidget):
         layout.addStretch(1)
         layout.addLayout(row(None, card, None))
         layout.addStretch(2)
+
+
+class BackendPage(QWidget):
+    """Another key store answers than the one that the keys were put into. Nothing goes on by itself."""
+
+    again = Signal()
+    accepted = Signal()
+    quit_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = Label(wrap=True, selectable=True)
+        self.accept = button(
+            self.tr("Use the one that is here"),
+            kind="danger",
+            name="backend-accept",
+            clicked=self._accept,
+        )
+        self.retry = button(
+            self.tr("Try again"),
+            kind="primary",
+            icon="refresh",
+            name="backend-retry",
+            clicked=self._again,
+        )
+        advice = Label(
+            self.tr(
+                "If you changed your desktop or moved your keyring yourself, you can go on with the one that is here; it "
+                "is then the one that is expected. If you did not, start the former keyring and try again: a program "
+                "that replaces the keyring could read the keys."
+            ),
+            "muted",
+            wrap=True,
+        )
+        card = Card(
+            row(
+                IconLabel("shield-alert", "bad", 24),
+                Label(self.tr("Another keyring is in use"), "heading"),
+                None,
+            ),
+            self.words,
+            advice,
+            SPACE_M,
+            row(button(self.tr("Quit"), clicked=self.quit_wanted.emit), None, self.accept, self.retry),
+        )
+        card.setFixedWidth(_WIDTH + 80)
+        layout = QVBoxLayout(self)
+        layout.addStretch(1)
+        layout.addLayout(row(None, card, None))
+        layout.addStretch(2)
+
+    def ask(self, words: str) -> None:
+        """Ask what to do, with what was found."""
+        self.words.setText(words)
+        self.setEnabled(True)
+
+    def _accept(self) -> None:
+        self.setEnabled(False)
+        self.accepted.emit()
+
+    def _again(self) -> None:
+        self.setEnabled(False)
+        self.again.emit()

@@ -37,8 +37,8 @@ async def load() -> Profiles:
     """As the program does, but a locked profile asks for its words."""
     from dataclasses import replace
 
-    async def opened(root: Path, words: str | None) -> Any:
-        return await open_profile(root, passphrase=words)
+    async def opened(root: Path, passphrase: str | None, *, accept_backend: bool = False) -> Any:
+        return await open_profile(root, passphrase=passphrase, accept_backend=accept_backend)
 
     return replace(profiles(), open=opened)
 
@@ -152,7 +152,7 @@ def test_with_a_keyring_an_id_is_enough(
             await until(lambda: wizard.place() is Place.CONTACT, "the last step")
             await connected(session)
             assert session.bridge.snapshot is not None
-            assert "SecretService" in session.window.status._keyring.text()
+            assert "Secret Service" in session.window.status._keyring.text()
             wizard.accept()
         async with window(profile, theme) as session:
             await until(lambda: session.bridge.snapshot is not None, "the agent, unasked")

@@ -93,7 +93,7 @@ class Log:
 
 
 @asynccontextmanager
-async def log_of(profile: Path, bridge: Bridge, qtbot: QtBot, count: int) -> AsyncIterator[Log]:
+async def log_of(profile: Path, bridge: Bridge, qtbot: QtBot, count: int, **more: Any) -> AsyncIterator[Log]:
     """A shown page over a new profile's log with so many entries."""
     await create_profile(
         profile,
@@ -108,7 +108,7 @@ async def log_of(profile: Path, bridge: Bridge, qtbot: QtBot, count: int) -> Asy
     qtbot.addWidget(log.page)
     log.page.show()
     try:
-        await log.write(count, tell=False)
+        await log.write(count, tell=False, **more)
         await bridge.attach(holder.agent)
         await log.shows_newest()
         yield log

@@ -16,10 +16,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from agentnet_desktop import compose, profile
+from agentnet_desktop import compose, portable, profile
 from agentnet_desktop.agent.drafts import ProposalDraft
 from agentnet_desktop.agent.events import Direction, ProposalView
 from agentnet_desktop.agent.tasks import Tasks
+from agentnet_desktop.care import Care
 from agentnet_desktop.store import proposals
 from agentnet_desktop.store.errors import StoreError
 from agentnet_desktop.store.proposals import StoredProposal
@@ -33,7 +34,13 @@ from agentnet_desktop.ui.pages import Pages
 from agentnet_desktop.ui.preferences import Preferences
 from agentnet_desktop.ui.session import Profiles, Session
 from agentnet_desktop.ui.theme.current import ThemeSwitch
-from agentnet_desktop.vault.errors import NoKeyring, PassphraseNeeded, VaultError, WrongPassphrase
+from agentnet_desktop.vault.errors import (
+    BackendChanged,
+    NoKeyring,
+    PassphraseNeeded,
+    VaultError,
+    WrongPassphrase,
+)
 from agentnet_desktop.vault.kdf import Kdf
 from tests.processes import RelayProcess
 from tests.ui.conftest import HOUR, until
@@ -49,16 +56,22 @@ def profiles() -> Profiles:
     def make(root: Path, **given: Any) -> Awaitable[object]:
         return compose.create_profile(root, kdf=Kdf.weak(), **given)
 
-    async def opened(root: Path, words: str | None) -> compose.Holder:
-        return await compose.open_profile(root, passphrase=words or WORDS)
+    async def opened(root: Path, passphrase: str | None, *, accept_backend: bool = False) -> compose.Holder:
+        return await compose.open_profile(root, passphrase=passphrase or WORDS, accept_backend=accept_backend)
+
+    def restored(root: Path, source: Path, **given: Any) -> Awaitable[object]:
+        return portable.restore(root, source, kdf=Kdf.weak(), **given)
 
     return Profiles(
         exists=lambda root: profile.ProfilePaths(root).settings.exists(),
         make=make,
         open=opened,
+        restore=restored,
+        keeper=lambda holder: Care(holder, kdf=Kdf.weak()),
         errors=(profile.ProfileError, VaultError, StoreError),
         locked=(PassphraseNeeded, WrongPassphrase),
         no_keyring=(NoKeyring,),
+        backend_changed=(BackendChanged,),
     )
 
 

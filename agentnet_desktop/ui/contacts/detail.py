@@ -75,10 +75,11 @@ class ContactDetail(QWidget):
         self._fingerprint = Label(role="mono", wrap=True, selectable=True)
         self._fingerprint_title = Label(self.tr("Fingerprint of the key"), "section")
         self._candidate = Label(role="mono", wrap=True, selectable=True)
-        self._candidate_title = Label(self.tr("The key it shows now"), "section")
+        self._candidate_title = Label(self.tr("The key it shows now, which you have not accepted"), "section")
+        self._candidate_number = Label(role="mono", wrap=True, selectable=True)
         self._number_card = Card(
             Label(self.tr("Safety number"), "section"), self.number, SPACE_S, self._fingerprint_title,
-            self._fingerprint, self._candidate_title, self._candidate,
+            self._fingerprint, self._candidate_title, self._candidate, self._candidate_number,
         )  # fmt: skip
         self._make_buttons()
         content = QWidget()
@@ -142,8 +143,16 @@ class ContactDetail(QWidget):
         self._fingerprint.setText(view.fingerprint)
         self._fingerprint_title.setVisible(bool(view.fingerprint))
         self._fingerprint.setVisible(bool(view.fingerprint))
+        self._fingerprint_title.setText(
+            self.tr("Fingerprint of the key you know")
+            if view.candidate_fingerprint
+            else self.tr("Fingerprint of the key")
+        )
         self._candidate.setText(view.candidate_fingerprint)
-        for label in (self._candidate, self._candidate_title):
+        self._candidate_number.setText(
+            self.tr("Safety number under it: {0}").format(" ".join(text.groups(view.candidate_safety_number)))
+        )
+        for label in (self._candidate, self._candidate_title, self._candidate_number):
             label.setVisible(bool(view.candidate_fingerprint))
         self.number.setVisible(bool(view.safety_number))
         self.number.show_number(view.safety_number)

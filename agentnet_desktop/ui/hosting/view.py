@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from PySide6.QtGui import QTextCursor
+from PySide6.QtGui import QShowEvent, QTextCursor
 from PySide6.QtWidgets import QFormLayout, QPlainTextEdit, QSpinBox, QVBoxLayout, QWidget
 
 from agentnet_desktop.agent.display import visible
-from agentnet_desktop.agent.events import AgentSnapshot, ConnectionState, ConnectionView
+from agentnet_desktop.agent.events import AgentSnapshot, ConnectionState, ConnectionView, FiguresView
 from agentnet_desktop.ui import text
 from agentnet_desktop.ui.bridge import Bridge
 from agentnet_desktop.ui.contacts.my_link import LinkCard
+from agentnet_desktop.ui.health import HealthDialog, figures_line
 from agentnet_desktop.ui.hosting.relay_process import RelayProcess, RelayState
 from agentnet_desktop.ui.preferences import Preferences
 from agentnet_desktop.ui.theme.tokens import SPACE_L, SPACE_M, SPACE_S, Tone
@@ -80,15 +81,21 @@ class RelayPage(Page):
             (self.tr("Connection"), self._id),
         ):
             self._connection_facts.addRow(Label(words, "muted"), label)
+        self._figures = Label(role="muted", wrap=True)
+        self._connection_facts.addRow(Label(self.tr("Measured"), "muted"), self._figures)
         self._reason = Notice()
         self.reconnect_button = button(
             self.tr("Connect now"), icon="refresh", name="relay-reconnect", clicked=self._reconnect
+        )
+        self.health_button = button(
+            self.tr("Is everything well?"), icon="search", name="relay-health", clicked=self.open_health
         )
         head = row(
             Label(self.tr("Your agent's connection"), "heading"),
             self._connection_state,
             None,
             self.reconnect_button,
+            self.health_button,
         )
         return Card(head, self._reason, self._connection_facts)
 
@@ -149,6 +156,28 @@ class RelayPage(Page):
         )
         tone = Tone.BAD if view.state is ConnectionState.STOPPED else Tone.WARN
         self._reason.show_notice(text.peer_text(view.reason), tone)
+
+        if self.isVisible():
+            self._read_figures()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._read_figures()
+
+    def _read_figures(self) -> None:
+        if self._bridge.agent is not None:
+            self._bridge.command(
+                lambda agent: agent.figures(), name="read figures", owner=self, done=self._show_figures
+            )
+
+    def _show_figures(self, figures: FiguresView) -> None:
+        self._figures.setText(figures_line(figures))
+
+    def open_health(self) -> HealthDialog:
+        """Walk the doctor's checks."""
+        dialog = HealthDialog(self._bridge, self)
+        dialog.open()
+        return dialog
 
     def _reconnect(self) -> None:
         if self._bridge.agent is not None:

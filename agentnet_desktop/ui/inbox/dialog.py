@@ -47,7 +47,7 @@ class ProposalDialog(QDialog):
     def ask(self, view: ProposalView) -> None:
         """Show a proposal and open; returns at once."""
         self.widget.show_proposal(view)
-        self.later_button.setFocus()  # the one that decides nothing
+        self.widget.title.setFocus()  # decides nothing, and is what a screen reader should say first
         self.open()
 
     def _settled(self) -> None:

@@ -1,4 +1,4 @@
-"""The other decisions of the inbox: contact requests, changed keys, permission requests, stuck messages."""
+"""The other decisions of the inbox: contact requests, permission requests, stuck messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agentnet_desktop.agent.events import ContactView, OutboxView, QueryView
 from agentnet_desktop.ui import text, trust
 from agentnet_desktop.ui.bridge import Bridge
 from agentnet_desktop.ui.inbox.proposal import ARMING_MS
-from agentnet_desktop.ui.models.contacts_model import ContactsModel, shown_name
+from agentnet_desktop.ui.models.contacts_model import ContactsModel
 from agentnet_desktop.ui.models.inbox_model import InboxItem
 from agentnet_desktop.ui.theme.tokens import SPACE_L, SPACE_M, SPACE_S, Tone
 from agentnet_desktop.ui.widgets.labels import Badge, Label
@@ -63,6 +63,10 @@ class RequestPanel(QWidget):
         self._arming.setSingleShot(True)
         self._arming.setInterval(ARMING_MS)
         self._arming.timeout.connect(lambda: self._enable(True))
+
+    def show_item(self, item: InboxItem) -> None:
+        """Show one item of the panel's kind."""
+        raise NotImplementedError
 
     def add_decision(self, made: QPushButton, *, left: bool = False) -> QPushButton:
         """Add a button that arms."""
@@ -148,60 +152,6 @@ class ContactRequestPanel(RequestPanel):
 
     def _remove(self) -> None:
         self.send("remove contact", lambda agent: agent.remove_contact(self._agent_id))
-
-
-class KeyChangePanel(RequestPanel):
-    """Another key speaks for a contact."""
-
-    def __init__(self, bridge: Bridge) -> None:
-        super().__init__(bridge)
-        self._agent_id = ""
-        self.old, self.new = (Label(role="mono", wrap=True, selectable=True) for _ in range(2))
-        self.content.addWidget(
-            Card(
-                Label(self.tr("The key you know"), "section"),
-                self.old,
-                Label(self.tr("The key it shows now"), "section"),
-                self.new,
-            )
-        )
-        self.content.addStretch(1)
-        self.add_decision(
-            button(self.tr("Block contact"), kind="danger", icon="ban", clicked=self._block), left=True
-        )
-        self.refuse = self.add_decision(
-            button(self.tr("Refuse the new key"), name="key-refuse", clicked=self._refuse)
-        )
-        self.accept = self.add_decision(
-            button(self.tr("Accept the new key"), kind="danger", name="key-accept", clicked=self._accept)
-        )
-
-    def show_item(self, item: InboxItem) -> None:
-        """Show one changed key."""
-        if not isinstance(item.view, ContactView):
-            return
-        if self._agent_id != item.view.agent_id:
-            self._agent_id = item.view.agent_id
-            self.rearm()
-        self.title.setText(item.title)
-        self.badge.set_mark(trust.contact_mark(item.view.state))
-        self.words.setText(
-            self.tr(
-                "This happens after a new installation, and it also happens when someone poses as {0}. Ask them by "
-                "another way, such as a call, before you accept. Until you decide, nothing is sent."
-            ).format(shown_name(item.view))
-        )
-        self.old.setText(item.view.fingerprint or "–")
-        self.new.setText(item.view.candidate_fingerprint or "–")
-
-    def _accept(self) -> None:
-        self.send("accept key", lambda agent: agent.accept_key(self._agent_id))
-
-    def _refuse(self) -> None:
-        self.send("refuse key", lambda agent: agent.refuse_key(self._agent_id))
-
-    def _block(self) -> None:
-        self.send("block contact", lambda agent: agent.block_contact(self._agent_id))
 
 
 class PermissionPanel(RequestPanel):

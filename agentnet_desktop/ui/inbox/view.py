@@ -7,11 +7,12 @@ from PySide6.QtWidgets import QListView, QSplitter, QStackedWidget, QWidget
 
 from agentnet_desktop.agent.events import ProposalView
 from agentnet_desktop.ui.bridge import Bridge
+from agentnet_desktop.ui.inbox.keys import HeldPanel, KeyChangePanel
 from agentnet_desktop.ui.inbox.proposal import ProposalWidget
 from agentnet_desktop.ui.inbox.requests import (
     ContactRequestPanel,
-    KeyChangePanel,
     PermissionPanel,
+    RequestPanel,
     StuckPanel,
 )
 from agentnet_desktop.ui.models.contacts_model import ContactsModel
@@ -38,6 +39,7 @@ class InboxPage(Page):
         self.proposal = ProposalWidget(bridge, contacts, meetings)
         self._contact = ContactRequestPanel(bridge)
         self._key_change = KeyChangePanel(bridge)
+        self._held = HeldPanel(bridge, contacts)
         self._permission = PermissionPanel(bridge, contacts)
         self._stuck = StuckPanel(bridge, contacts)
         self._none = EmptyState(
@@ -47,7 +49,8 @@ class InboxPage(Page):
         )
         self._panels = QStackedWidget()
         for panel in (
-            self._none, self.proposal, self._contact, self._key_change, self._permission, self._stuck
+            self._none, self.proposal, self._contact, self._key_change, self._held, self._permission,
+            self._stuck,
         ):  # fmt: skip
             self._panels.addWidget(panel)
         self._split = QSplitter(Qt.Orientation.Horizontal)
@@ -82,7 +85,8 @@ class InboxPage(Page):
             signal.connect(self._counted)
         self.model.dataChanged.connect(self._refreshed)
         self.proposal.conversation_wanted.connect(lambda conv: self.log_wanted.emit(f"conv:{conv}"))
-        self._stuck.log_wanted.connect(self.log_wanted)
+        for panel in (self._stuck, self._key_change, self._held):
+            panel.log_wanted.connect(self.log_wanted)
 
     def show_item(self, key: str) -> None:
         """Select one item."""
@@ -128,11 +132,12 @@ class InboxPage(Page):
             InboxKind.KEY_CHANGE: self._key_change,
             InboxKind.PERMISSION: self._permission,
             InboxKind.STUCK: self._stuck,
+            InboxKind.HELD: self._held,
         }
         self._shown_key = item.key if item else ""
         panel = panels[item.kind] if item else self._none
         if item and isinstance(item.view, ProposalView):
             self.proposal.show_proposal(item.view)
-        elif item and isinstance(panel, (ContactRequestPanel, KeyChangePanel, PermissionPanel, StuckPanel)):
+        elif item and isinstance(panel, RequestPanel):
             panel.show_item(item)
         self._panels.setCurrentWidget(panel)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFormLayout, QPlainTextEdit, QTabWidget, QVBoxLayout, QWidget
 
 from agentnet_desktop.agent.display import visible
@@ -18,6 +21,7 @@ from agentnet_desktop.ui.widgets.parts import button, row, scrolled
 
 _TEXT_LIMIT = 400_000
 _VALUE_LIMIT = 600
+_COPIED_MS = 2000
 
 
 class Facts(QWidget):
@@ -158,11 +162,77 @@ def _pretty(wire: bytes) -> str:
         return words
 
 
-class DetailTabs(QTabWidget):
-    """Five views of one entry."""
+def detail_json(detail: LogDetail) -> str:
+    """Give an entry whole as JSON, bytes as b64, for the clipboard."""
+    row_ = {name: getattr(detail.row, name) for name in detail.row.__dataclass_fields__}
+    value = {
+        **row_,
+        "content": detail.content,
+        "plaintext": _b64(detail.plaintext),
+        "wire": _b64(detail.wire),
+        "wire_format": detail.wire_format,
+        "security": detail.security,
+        "delivery": [{"time": s.time, "state": s.state, "detail": s.detail} for s in detail.delivery],
+        "entry_hash": detail.entry_hash.hex(),
+        "previous_hash": detail.previous_hash.hex(),
+    }
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+def _b64(data: bytes | None) -> str | None:
+    return None if data is None else base64.b64encode(data).decode()
+
+
+class EntryActs(QWidget):
+    """What can be done with the entry that is shown."""
+
+    conversation_wanted = Signal(str)  # filter expression
+    pin_wanted = Signal(int, bool)  # entry, whether it shall be pinned
 
     def __init__(self) -> None:
         super().__init__()
+        self._detail: LogDetail | None = None
+        self.pin = button(self.tr("Pin"), kind="flat", name="entry-pin", clicked=self._pin)
+        self.copy = button(self.tr("Copy JSON"), kind="flat", name="entry-copy", clicked=self._copy)
+        self.conversation = button(
+            self.tr("Conversation"),
+            kind="flat",
+            name="entry-conversation",
+            clicked=self._conversation,
+        )
+        self.conversation.setToolTip(self.tr("Show only this conversation in the log"))
+        self.copy.setToolTip(self.tr("Copy the whole entry to the clipboard, as JSON"))
+        self.pin.setToolTip(self.tr("Mark the entry; is:pinned shows the marked ones"))
+        self.setLayout(row(self.conversation, self.copy, self.pin, spacing=0))
+
+    def show_detail(self, detail: LogDetail) -> None:
+        """Show what can be done with one entry."""
+        self._detail = detail
+        self.conversation.setEnabled(detail.row.conversation_id not in ("", "system"))
+        self.pin.setText(self.tr("Unpin") if detail.row.pinned else self.tr("Pin"))
+
+    def _pin(self) -> None:
+        if self._detail is not None:
+            self.pin_wanted.emit(self._detail.row.seq, not self._detail.row.pinned)
+
+    def _copy(self) -> None:
+        if self._detail is not None:
+            QGuiApplication.clipboard().setText(detail_json(self._detail))
+            self.copy.setText(self.tr("Copied"))
+            QTimer.singleShot(_COPIED_MS, self.copy, lambda: self.copy.setText(self.tr("Copy JSON")))
+
+    def _conversation(self) -> None:
+        if self._detail is not None:
+            self.conversation_wanted.emit(f"conv:{self._detail.row.conversation_id}")
+
+
+class DetailTabs(QTabWidget):
+    """Five views of one entry, and what can be done with it in the corner."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.acts = EntryActs()
+        self.setCornerWidget(self.acts)
         self.setDocumentMode(True)
         self.setAccessibleName(self.tr("Details of the entry"))
         self.summary, self.security, self.delivery = Facts(), Facts(), Facts()
@@ -180,6 +250,7 @@ class DetailTabs(QTabWidget):
             detail: The entry.
             peer: The shown name of the other side.
         """
+        self.acts.show_detail(detail)
         self.summary.show_facts(self._summary(detail.row, peer))
         self.decrypted.show_detail(detail)
         self.wire.show_detail(detail)

@@ -12,6 +12,7 @@ from agentnet_desktop.ui.theme import icons
 from agentnet_desktop.ui.theme.tokens import SPACE_XS
 from agentnet_desktop.ui.widgets.labels import Label
 
+WITHOUT_HEARTBEATS = "-type:HEARTBEAT"
 KEYS = ("from:", "to:", "with:", "type:", "conv:", "state:", "is:", "after:", "before:")
 _TYPES = (
     "HANDSHAKE", "QUERY", "RESPONSE", "PROPOSAL", "CONFIRMATION", "REJECTION", "HEARTBEAT", "ERROR",

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QStandardPaths, Qt
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QSplitter, QStackedWidget, QWidget
+from PySide6.QtWidgets import QMenu, QSplitter, QStackedWidget, QWidget
 
 from agentnet_desktop.agent.events import LogDetail, LogRow
 from agentnet_desktop.ui.bridge import Bridge
 from agentnet_desktop.ui.log.detail import DetailTabs
-from agentnet_desktop.ui.log.filter_line import FilterLine
+from agentnet_desktop.ui.log.export import ExportDialog
+from agentnet_desktop.ui.log.filter_line import WITHOUT_HEARTBEATS, FilterLine
+from agentnet_desktop.ui.log.opened import CompareDialog, OpenedDialog
+from agentnet_desktop.ui.log.saved import SavedFilters
 from agentnet_desktop.ui.log.table import LogTable
 from agentnet_desktop.ui.models.contacts_model import ContactsModel
 from agentnet_desktop.ui.models.log_model import NEW_ROWS_COUNTED, LogModel
 from agentnet_desktop.ui.theme.tokens import SPACE_S
 from agentnet_desktop.ui.widgets.parts import Card, EmptyState, Page, button, row
-
-_WITHOUT_HEARTBEATS = "-type:HEARTBEAT"
 
 
 class LogPage(Page):
@@ -29,6 +31,7 @@ class LogPage(Page):
         self._bridge = bridge
         self.model = model
         self._detail_task: asyncio.Task[None] | None = None
+        self._wanted = 0
         self._build_switches()
         self.filter_line = FilterLine(lambda: [contact.agent_id for contact in contacts.views()])
         self.table = LogTable(model)
@@ -49,8 +52,12 @@ class LogPage(Page):
         self._splitter.addWidget(self.details)
         self._splitter.setSizes([320, 240])
         card = Card(self._splitter, margin=1)
+        self.saved = SavedFilters(bridge)
+        line = row(self.filter_line, self.saved)
+        line.setStretch(0, 1)
+        line.setAlignment(self.saved, Qt.AlignmentFlag.AlignTop)
         self.body.setSpacing(SPACE_S)
-        self.body.addWidget(self.filter_line)
+        self.body.addLayout(line)
         self.body.addWidget(card, 1)
         self.new_button = button(
             "", kind="primary", icon="arrow-down", name="log-new", clicked=self.go_to_newest
@@ -70,7 +77,16 @@ class LogPage(Page):
         self.utc_button = button(self.tr("UTC"), name="log-utc")
         self.utc_button.setCheckable(True)
         self.utc_button.setToolTip(self.tr("Show times in UTC instead of this machine's zone"))
-        self.buttons.addLayout(row(self.heartbeats_button, self.utc_button, self.pause_button))
+        self.files_button = button(self.tr("Files"), icon="chevron-down", name="log-files")
+        menu = QMenu(self.files_button)
+        menu.addAction(self.tr("Export what is shown …"), self.open_export)
+        menu.addSeparator()
+        menu.addAction(self.tr("Open and verify an exported log …"), self.open_exported)
+        menu.addAction(self.tr("Compare two exported logs …"), self.open_compare)
+        self.files_button.setMenu(menu)
+        self.buttons.addLayout(
+            row(self.heartbeats_button, self.utc_button, self.pause_button, self.files_button)
+        )
 
     def _connect(self) -> None:
         self.filter_line.submitted.connect(self._apply_filter)
@@ -83,7 +99,34 @@ class LogPage(Page):
         self.model.filter_applied.connect(self._filter_fine)
         self.model.new_rows.connect(self._count_new)
         self.model.rows_shown.connect(self._show_stack)
+        self.model.rows_shown.connect(self._show_wanted)
         self.model.modelReset.connect(self._show_stack)
+
+        self.saved.chosen.connect(self.show_filter)
+        self.details.acts.conversation_wanted.connect(self.show_filter)
+        self.details.acts.pin_wanted.connect(self._pin)
+
+    # ------------------------------------------------------------------------------- files
+
+    def open_export(self) -> ExportDialog:
+        """Open the dialog that exports what the filter lets through."""
+        folder = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation))
+        where = folder if folder.is_dir() else Path.home()
+        dialog = ExportDialog(self._bridge, self.model.expression, where, self)
+        dialog.open()
+        return dialog
+
+    def open_exported(self) -> OpenedDialog:
+        """Open the dialog that reads and verifies an exported file."""
+        dialog = OpenedDialog(self._bridge, self)
+        dialog.open()
+        return dialog
+
+    def open_compare(self) -> CompareDialog:
+        """Open the dialog that compares two exported files."""
+        dialog = CompareDialog(self._bridge, self)
+        dialog.open()
+        return dialog
 
     # ------------------------------------------------------------------------------- what others call
 
@@ -105,16 +148,43 @@ class LogPage(Page):
         if place >= 0:
             self.table.selectRow(place)
 
+    def find_entry(self, seq: int) -> None:
+        """Show an entry, wherever in the log it is, and its details."""
+        self.filter_line.set_expression("")
+        self.heartbeats_button.setChecked(True)  # whatever it is, it can be seen
+        self.model.set_following(False)
+        self._wanted = seq
+        self.model.jump_to(seq)
+
     # ------------------------------------------------------------------------------- reactions
+
+    def _show_wanted(self) -> None:
+        if self._wanted and self.model.position_of(self._wanted) >= 0:
+            self.show_entry(self._wanted)
+            self._wanted = 0
+
+    def _pin(self, seq: int, wanted: bool) -> None:
+        def done(entry: LogRow | None) -> None:
+            if entry is not None:
+                self.model.put(entry)
+                self._choose(entry)
+
+        self._bridge.command(
+            lambda agent: agent.log.pin(seq) if wanted else agent.log.unpin(seq),
+            name="pin a log entry",
+            owner=self,
+            done=done,
+        )
 
     def _apply_filter(self) -> None:
         expression = self.filter_line.expression()
         if not self.heartbeats_button.isChecked() and "heartbeat" not in expression.lower():
-            expression = f"{_WITHOUT_HEARTBEATS} {expression}".strip()
+            expression = f"{WITHOUT_HEARTBEATS} {expression}".strip()
         self.model.set_filter(expression)
 
     def _filter_fine(self) -> None:
         self.filter_line.show_error("")
+        self.saved.used(self.filter_line.expression())
 
     def _update_following(self) -> None:
         self.model.set_following(self.table.at_bottom and not self.pause_button.isChecked())

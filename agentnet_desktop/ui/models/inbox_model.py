@@ -1,6 +1,6 @@
 """All that waits for a person, soonest deadline first.
 
-Proposals, contact requests, permission requests, changed keys and stuck messages. The model gathers them from
+Proposals, contact requests, permission requests, changed keys, held and stuck messages. The model gathers them from
 events; it answers none.
 """
 
@@ -41,6 +41,15 @@ class InboxKind(StrEnum):
     KEY_CHANGE = "key"
     PERMISSION = "permission"
     STUCK = "stuck"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldMessages:
+    """What is held for one contact since its changed key was accepted, in order."""
+
+    peer: str
+    messages: tuple[OutboxView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,7 @@ class InboxItem:
     peer: str
     deadline: int | None
     since: int
-    view: ProposalView | ContactView | QueryView | OutboxView
+    view: ProposalView | ContactView | QueryView | OutboxView | HeldMessages
 
 
 def _item_of_proposal(view: ProposalView) -> InboxItem:
@@ -82,6 +91,14 @@ def _item_of_message(view: OutboxView) -> InboxItem:
     return InboxItem(InboxKind.STUCK, key, title, view.peer, None, view.created_at, view)
 
 
+def _item_of_held(held: HeldMessages) -> InboxItem:
+    count = len(held.messages)
+    title = tr("A message waits for your word") if count == 1 else tr("{0} messages wait for your word")
+    since = held.messages[0].created_at
+    key = f"{InboxKind.HELD}/{held.peer.lower()}"
+    return InboxItem(InboxKind.HELD, key, title.format(count), held.peer, None, since, held)
+
+
 class InboxModel(ViewsModel[InboxItem]):
     """What waits for the person; its row count is the number beside *Inbox*."""
 
@@ -95,6 +112,7 @@ class InboxModel(ViewsModel[InboxItem]):
             parent=parent,
         )
         self._bridge = bridge
+        self._contacts = contacts
         bridge.attached.connect(self._start)
         bridge.proposal_changed.connect(self._proposal)
         bridge.contact_changed.connect(self._contact)
@@ -127,6 +145,8 @@ class InboxModel(ViewsModel[InboxItem]):
 
     def _contact(self, event: ContactChanged) -> None:
         item = _item_of_contact(event.view)
+        if event.view.held or self.find(f"{InboxKind.HELD}/{event.view.agent_id.lower()}") is not None:
+            self._outbox(0)
         if event.removed or event.view.state not in ("PENDING", "KEY_CHANGED"):
             self.drop(item.key)
             return
@@ -150,14 +170,23 @@ class InboxModel(ViewsModel[InboxItem]):
             )
 
     def _stuck(self, messages: Sequence[OutboxView]) -> None:
-        stuck = [_item_of_message(view) for view in messages if view.state in _STUCK_STATES]
-        keys = {item.key for item in stuck}
+        waiting = [_item_of_message(view) for view in messages if view.state in _STUCK_STATES]
+        waiting += [_item_of_held(held) for held in self._held(messages)]
+        keys = {item.key for item in waiting}
         for item in self.views():
-            if item.kind is InboxKind.STUCK and item.key not in keys:
+            if item.kind in (InboxKind.STUCK, InboxKind.HELD) and item.key not in keys:
                 self.drop(item.key)
-        for item in stuck:
+        for item in waiting:
             if self.find(item.key) != item:
                 self.put(item)
+
+    def _held(self, messages: Sequence[OutboxView]) -> list[HeldMessages]:
+        """Gather what is held by contact; while its key is still in doubt, that is the question to answer."""
+        found: dict[str, list[OutboxView]] = {}
+        for view in sorted(messages, key=lambda view: view.created_at):
+            if view.held and self._contacts.state_of(view.peer) != "KEY_CHANGED":
+                found.setdefault(view.peer, []).append(view)
+        return [HeldMessages(peer, tuple(views)) for peer, views in found.items()]
 
 
 def _waits(view: ProposalView) -> bool:

@@ -209,6 +209,14 @@ class LogModel(QAbstractTableModel):
         """Show the oldest rows."""
         self._read(self._show_only, after_seq=0, oldest=True)
 
+    def jump_to(self, seq: int) -> None:
+        """Show an entry, with those before it."""
+        self._read(self._show_part, before_seq=seq + 1)
+
+    def put(self, row: LogRow) -> None:
+        """Show a row anew that is in the window, such as after it was pinned."""
+        self._changed((row,))
+
     def load_older(self) -> None:
         """Read the page before the window, unless it is there or being read."""
         if self._rows and not self.at_oldest and self._task is None:
@@ -272,6 +280,14 @@ class LogModel(QAbstractTableModel):
         self.endResetModel()
         if self.at_newest:
             self._all_seen()
+
+    def _show_part(self, rows: list[LogRow], _newest: bool, _oldest: bool) -> None:
+        """Show rows out of the middle; what comes after them is read when the person gets there."""
+        self.beginResetModel()
+        self._rows = rows
+        self.at_newest = False
+        self.at_oldest = len(rows) < PAGE_ROWS
+        self.endResetModel()
 
     def _prepend(self, rows: list[LogRow], _newest: bool, _oldest: bool) -> None:
         self.at_oldest = len(rows) < PAGE_ROWS

@@ -7,12 +7,11 @@ from importlib.metadata import version
 
 from PySide6.QtCore import QUrl, qVersion
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QSystemTrayIcon, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QSystemTrayIcon, QVBoxLayout, QWidget
 
-from agentnet_desktop.agent.events import AgentSnapshot
-from agentnet_desktop.ui import text
 from agentnet_desktop.ui.bridge import Bridge
 from agentnet_desktop.ui.preferences import Preferences
+from agentnet_desktop.ui.settings.identity import IdentityCard
 from agentnet_desktop.ui.theme.current import ThemeChoice, ThemeSwitch
 from agentnet_desktop.ui.theme.tokens import SPACE_L, SPACE_M, SPACE_S
 from agentnet_desktop.ui.widgets.labels import Label
@@ -26,15 +25,15 @@ class SettingsPage(Page):
         super().__init__(self.tr("Settings"))
         self._preferences = preferences
         self._theme_switch = theme
+        self.identity = IdentityCard(bridge)
         content = QWidget()
         inside = QVBoxLayout(content)
         inside.setContentsMargins(0, 0, SPACE_S, 0)
         inside.setSpacing(SPACE_M)
-        for card in (self._general(), self._notifications(), self._identity(), self._data(), self._about()):
+        for card in (self._general(), self._notifications(), self.identity, self._data(), self._about()):
             inside.addWidget(card)
         inside.addStretch(1)
         self.body.addWidget(scrolled(content), 1)
-        bridge.attached.connect(self._start)
 
     def _general(self) -> Card:
         self.theme = QComboBox()
@@ -80,17 +79,6 @@ class SettingsPage(Page):
             ),
         )
 
-    def _identity(self) -> Card:
-        self._agent_id = Label("–", "strong", selectable=True)
-        self._fingerprint = Label("–", "mono", wrap=True, selectable=True)
-        self._backend = Label("–", wrap=True)
-        form = QFormLayout()
-        form.setHorizontalSpacing(SPACE_L)
-        form.addRow(Label(self.tr("Agent"), "muted"), self._agent_id)
-        form.addRow(Label(self.tr("Fingerprint"), "muted"), self._fingerprint)
-        form.addRow(Label(self.tr("Keys are kept in"), "muted"), self._backend)
-        return Card(Label(self.tr("Identity and keys"), "heading"), form)
-
     def _data(self) -> Card:
         folder = str(self._preferences.folder)
         where = Label(folder, "mono", wrap=True, selectable=True)
@@ -121,8 +109,3 @@ class SettingsPage(Page):
 
     def _open_folder(self) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._preferences.folder)))
-
-    def _start(self, snapshot: AgentSnapshot) -> None:
-        self._agent_id.setText(text.peer_text(snapshot.agent_id, text.NAME_LIMIT))
-        self._fingerprint.setText(snapshot.fingerprint)
-        self._backend.setText(text.key_store(snapshot.keyring_backend))

@@ -71,6 +71,7 @@ QPushButton {{
 QPushButton:hover {{ background: {raised}; }}
 QPushButton:pressed {{ background: {border}; }}
 QPushButton:focus {{ border: 2px solid {accent}; padding: 5px 13px; }}
+QPushButton::menu-indicator {{ image: none; width: 0; }}
 QPushButton:disabled {{ color: {disabled}; border-color: {border}; background: {raised}; }}
 QPushButton:checked {{ background: {accent_tint}; border-color: {accent}; color: {accent_text}; }}
 QPushButton[kind="primary"] {{
@@ -125,6 +126,8 @@ QHeaderView::section {{
   padding: 6px 8px; font-size: {small}px; font-weight: 600;
 }}
 
+QTreeView::item {{ padding: 4px 8px; }}
+
 QTabWidget::pane {{ border: none; border-top: 1px solid {border}; }}
 QTabBar {{ background: transparent; }}
 QTabBar::tab {{
@@ -157,6 +160,8 @@ QStatusBar QPushButton:hover {{ background: {raised}; color: {text}; }}
 QStatusBar QPushButton:focus {{ border: 2px solid {accent}; padding: 1px 7px; }}
 QMenu {{ background: {surface}; border: 1px solid {border_strong}; padding: 4px; }}
 QMenu::item {{ padding: 6px 20px; border-radius: 4px; }}
+QMenu::item:disabled {{ color: {disabled}; }}
+QMenu::separator {{ height: 1px; background: {border}; margin: 4px 8px; }}
 QMenu::item:selected {{ background: {selection}; color: {text}; }}
 QProgressBar {{ border: none; background: {raised}; border-radius: 3px; max-height: 6px; }}
 QProgressBar::chunk {{ background: {accent}; border-radius: 3px; }}

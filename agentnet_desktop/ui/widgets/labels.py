@@ -38,6 +38,16 @@ class Label(QLabel):
         self.setText(text)
 
 
+def paragraph(text: str, role: str = "muted", *, width: int = 460) -> Label:
+    """Make a wrapped label for a dialog that is no wider than its words.
+
+    Qt asks a wrapped label for its height at its least width; a dialog would be far too high without one.
+    """
+    made = Label(text, role, wrap=True)
+    made.setMinimumWidth(width)
+    return made
+
+
 class ElidedLabel(QLabel):
     """One line of plain text that is cut with an ellipsis where it has no room; whole in the tooltip."""
 

@@ -14,6 +14,7 @@ from agentnet_desktop.ui.models.contacts_model import ContactsModel, shown_name
 from agentnet_desktop.ui.models.inbox_model import InboxItem, InboxKind
 from agentnet_desktop.ui.models.meetings_model import agreed_slot
 from agentnet_desktop.ui.models.views import VIEW, AnyIndex
+from agentnet_desktop.ui.security.advice import advice
 from agentnet_desktop.ui.theme import current, icons
 from agentnet_desktop.ui.theme.tokens import ICON, SPACE_L, SPACE_M, SPACE_S, TYPE_SMALL, Tone
 from agentnet_desktop.ui.widgets.labels import ink_token
@@ -109,6 +110,7 @@ class InboxRows(TwoLineRows):
             InboxKind.KEY_CHANGE: ("shield-alert", "bad"),
             InboxKind.PERMISSION: ("question", "warn"),
             InboxKind.STUCK: ("alert", "warn"),
+            InboxKind.HELD: ("outbox", "warn"),
         }
         icon, token = kinds[view.kind]
         note, note_token = "", "muted"
@@ -157,7 +159,7 @@ class SecurityRows(TwoLineRows):
     def look(self, view: object) -> RowLook | None:
         if not isinstance(view, SecurityView):
             return None
-        words = text.peer_text(view.message)
+        words = advice(view.kind).title
         return RowLook("shield-alert", ink_token(Tone.WARN), words, text.peer_text(view.peer, text.NAME_LIMIT),
                        note=text.relative(view.time, text.now_ms()))  # fmt: skip
 

@@ -85,6 +85,10 @@ class Card(QFrame):
         self.body = QVBoxLayout(self)
         self.body.setContentsMargins(margin, margin, margin, margin)
         self.body.setSpacing(SPACE_S)
+        self.add(*items)
+
+    def add(self, *items: QWidget | QLayout | int | None) -> None:
+        """Add widgets and layouts below what is there; None is a stretch, a number a fixed space."""
         _add_all(self.body, items)
 
 
@@ -248,6 +252,10 @@ class Notice(QFrame):
         self._layout.addWidget(self.label, 1)
         self.show_notice(text, tone)
         self.setVisible(bool(text))
+
+    def widen(self, width: int = 400) -> None:
+        """Give the words a least width, in a dialog whose height follows from it."""
+        self.label.setMinimumWidth(width)
 
     def add_action(self, widget: QWidget) -> None:
         """Put a button at the end of the line."""

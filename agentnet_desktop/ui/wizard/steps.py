@@ -10,9 +10,8 @@ from agentnet_desktop.agent.errors import BadInput
 from agentnet_desktop.ui import text
 from agentnet_desktop.ui.theme.tokens import SPACE_M, SPACE_S, Tone
 from agentnet_desktop.ui.widgets.labels import Label
-from agentnet_desktop.ui.widgets.parts import Notice
-
-_SHORTEST_PASSPHRASE = 8
+from agentnet_desktop.ui.widgets.parts import Notice, button, row
+from agentnet_desktop.ui.widgets.passphrase import passphrase_problem, secret_field
 
 
 class Step(QWidget):
@@ -35,7 +34,9 @@ class Step(QWidget):
 
 
 class IdentityStep(Step):
-    """Agent id, and an optional passphrase."""
+    """Agent id, and an optional passphrase; or the way to a backup."""
+
+    restore_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__(
@@ -48,15 +49,8 @@ class IdentityStep(Step):
         self.agent_id.setObjectName("wizard-agent-id")
         self.agent_id.setPlaceholderText(self.tr("for example alice"))
         self.agent_id.setAccessibleName(self.tr("Agent id"))
-        self.passphrase, self.repeated = QLineEdit(), QLineEdit()
-        for edit, name, words in (
-            (self.passphrase, "wizard-passphrase", self.tr("Passphrase (optional)")),
-            (self.repeated, "wizard-repeated", self.tr("The passphrase again")),
-        ):
-            edit.setEchoMode(QLineEdit.EchoMode.Password)
-            edit.setObjectName(name)
-            edit.setPlaceholderText(words)
-            edit.setAccessibleName(words)
+        self.passphrase = secret_field("wizard-passphrase", self.tr("Passphrase (optional)"))
+        self.repeated = secret_field("wizard-repeated", self.tr("The passphrase again"))
         self.vault_file = QCheckBox(self.tr("Keep the keys in a file instead of the system's keyring"))
         self.vault_file.setObjectName("wizard-vault-file")
         self.problem = Notice()
@@ -76,6 +70,14 @@ class IdentityStep(Step):
         self.body.addWidget(self.vault_file)
         self.body.addWidget(self.problem)
         self.body.addStretch(1)
+        self.restore = button(
+            self.tr("Restore from a backup …"),
+            kind="flat",
+            icon="undo",
+            name="wizard-restore",
+            clicked=self.restore_wanted.emit,
+        )
+        self.body.addLayout(row(self.restore, None))
         for edit in (self.agent_id, self.passphrase, self.repeated):
             edit.textChanged.connect(self._check)
         self.vault_file.toggled.connect(self._check)
@@ -88,10 +90,8 @@ class IdentityStep(Step):
         if self.agent_id.text() and (wrong := agent_id_problem(self.agent_id.text())):
             return wrong
         words = self.passphrase.text()
-        if words and len(words) < _SHORTEST_PASSPHRASE:
-            return self.tr("A passphrase has at least {0} characters.").format(_SHORTEST_PASSPHRASE)
-        if words != self.repeated.text():
-            return self.tr("The two passphrases differ.") if self.repeated.text() else ""
+        if wrong := passphrase_problem(words, self.repeated.text()):
+            return wrong
         if self.vault_file.isChecked() and not words:
             return self.tr("A file needs a passphrase: a key beside what it opens protects nothing.")
         return ""

@@ -19,6 +19,7 @@ from agentnet_desktop.ui.contacts.my_link import LinkCard
 from agentnet_desktop.ui.theme.tokens import SPACE_L, SPACE_M, SPACE_XL, Tone
 from agentnet_desktop.ui.widgets.labels import Chip, Label
 from agentnet_desktop.ui.widgets.parts import Notice, Rule, button, row
+from agentnet_desktop.ui.wizard.restore import Restore, RestoreDialog
 from agentnet_desktop.ui.wizard.steps import CalendarStep, IdentityStep, RelayStep, Step
 
 
@@ -105,8 +106,9 @@ class Wizard(QDialog):
 
     completed = Signal()
 
-    def __init__(self, bridge: Bridge, first_run: FirstRun, parent: QWidget) -> None:
+    def __init__(self, bridge: Bridge, first_run: FirstRun, restore: Restore, parent: QWidget) -> None:
         super().__init__(parent)
+        self._restore = restore
         self.setWindowTitle(self.tr("Welcome to AgentNet"))
         self._bridge = bridge
         self._first_run = first_run
@@ -139,7 +141,20 @@ class Wizard(QDialog):
         layout.addWidget(self._progress)
         layout.addLayout(row(self._foot, None, self.back, self.next))
         self.resize(_SIZE)
+        self.identity.restore_wanted.connect(self.open_restore)
         self._update()
+
+    def open_restore(self) -> RestoreDialog:
+        """Ask for a backup; a profile that was made out of it ends the wizard."""
+        dialog = RestoreDialog(self._bridge, self._restore, self)
+        dialog.restored.connect(self._restored)
+        dialog.open()
+        return dialog
+
+    def _restored(self) -> None:
+        self.made = True
+        self.completed.emit()
+        self.accept()
 
     def place(self) -> Place:
         """Give the step that is shown."""
