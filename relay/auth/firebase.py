@@ -12,11 +12,20 @@ from relay.auth.accounts import admit
 from relay.auth.grant import Grant
 from relay.auth.keys import KeySet
 from relay.auth.registry import Registry
-from relay.auth.tokens import LEEWAY_MS, Refused, Token, check_audience, check_signature, check_times
+from relay.auth.tokens import (
+    LEEWAY_MS,
+    Refused,
+    Token,
+    check_algorithm,
+    check_audience,
+    check_signature,
+    check_times,
+)
 from relay.config import Firebase
 
 ISSUER: Final = "https://securetoken.google.com/"
 AGENT_CLAIM: Final = "agentId"
+ALGORITHMS: Final = ("RS256",)
 
 
 class FirebaseMode:
@@ -57,7 +66,8 @@ class FirebaseMode:
         check_audience(token, [project])
         user = token.text_claim("sub", limit=128)
         if not (self._config.emulator and token.algorithm == "none" and not token.signature):  # (2)
-            check_signature(token, self._keys.key(token.header.get("kid"), now), ["RS256"])
+            check_algorithm(token, ALGORITHMS)
+            check_signature(token, self._keys.key(token.header.get("kid"), now), ALGORITHMS)
         _, expires = check_times(token, now)  # (3)
         if token.time_claim("auth_time") > now + LEEWAY_MS:
             raise Refused("signed in in the future")

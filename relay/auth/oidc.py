@@ -10,7 +10,7 @@ from relay.auth.accounts import admit
 from relay.auth.grant import Grant
 from relay.auth.keys import KeySet
 from relay.auth.registry import Registry
-from relay.auth.tokens import Refused, Token, check_audience, check_signature, check_times
+from relay.auth.tokens import Refused, Token, check_algorithm, check_audience, check_signature, check_times
 from relay.config import Oidc
 
 
@@ -45,6 +45,7 @@ class OidcMode:
         if isinstance(audience, list) and len(audience) > 1 and token.claims.get("azp") != config.audience:
             raise Refused("azp names another client")
         subject = token.text_claim("sub", limit=255)
+        check_algorithm(token, config.algorithms)
         check_signature(token, self._keys.key(token.header.get("kid"), now), config.algorithms)
         _, expires = check_times(token, now)
         return admit(

@@ -121,6 +121,20 @@ def split(text: str) -> Token:
     return Token(text, header, claims, signature)
 
 
+def check_algorithm(token: Token, algorithms: Sequence[str]) -> None:
+    """Refuse a token that names another algorithm; before keys are fetched for it.
+
+    Args:
+        token: the token.
+        algorithms: those that the mode pins.
+
+    Raises:
+        Refused: it names another one.
+    """
+    if token.algorithm not in algorithms:
+        raise Refused("alg is not one that this mode takes")
+
+
 def check_signature(token: Token, key: PublicKey, algorithms: Sequence[str]) -> None:
     """Verify a token's signature.
 
@@ -132,8 +146,7 @@ def check_signature(token: Token, key: PublicKey, algorithms: Sequence[str]) -> 
     Raises:
         Refused: another algorithm, a signature that does not verify, or an unsound Ed25519 one.
     """
-    if token.algorithm not in algorithms:
-        raise Refused("alg is not one that this mode takes")
+    check_algorithm(token, algorithms)
     if token.algorithm == "EdDSA" and not is_sound_signature(token.signature):
         raise Refused("the signature is not canonical")
     try:

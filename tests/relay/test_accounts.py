@@ -171,6 +171,21 @@ async def test_an_id_token_that_is_not_for_us_is_refused(
         await enter(oidc, "carol", issuer.token(**{"agentId": "carol", **claims}))
 
 
+async def test_no_key_is_fetched_for_a_token_of_another_algorithm(
+    oidc: Net, start_net: Callable[..., Net], issuer: Issuer
+) -> None:
+    google = start_net(
+        "--auth", "firebase", "--firebase-project", PROJECT, "--firebase-keys-url", issuer.url + "/keys"
+    )
+    now = int(time.time())
+    theirs = {"iss": issuer.url, "aud": "agentnet", "sub": "user-1", "iat": now, "exp": now + 60}
+    for net, claims in ((oidc, theirs), (google, firebase_claims(iat=now, exp=now + 60))):
+        token = jwt.encode(claims, "", algorithm="none", headers={"kid": "one"})
+        with pytest.raises(InvalidStatus):
+            await enter(net, "alice", token, invite_code(net.relay.invite_link))
+    assert issuer.fetched == 0
+
+
 async def test_foreign_keys_and_weaker_algorithms_are_refused(oidc: Net, issuer: Issuer) -> None:
     claims = jwt.decode(issuer.token(agentId="carol"), options={"verify_signature": False})
     public = json.dumps(issuer.public("one")) * 2
