@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
-
 from agentnet_desktop.agent.errors import NotAllowed, NotFound
 from agentnet_desktop.agent.events import OutboxChanged
 from agentnet_desktop.agent.ground import Ground, Turn
@@ -34,7 +32,6 @@ from agentnet_desktop.protocol.delivery import (
 from agentnet_desktop.store import contacts, outbox, sessions
 from agentnet_desktop.store.audit_log import LogEntry
 from agentnet_desktop.store.contacts import Contact
-from agentnet_desktop.store.models import OutboxModel
 from agentnet_desktop.store.outbox import OutboxRow
 from agentnet_desktop.store.sessions import StoredSession
 from relay.wire.envelope import MessageType, Priority, agent_key, metadata
@@ -53,12 +50,6 @@ TOUCH_MS = 1_000  # when something was last exchanged is kept to this precision
 
 def _nobody(_turn: Turn, _row: OutboxRow, _reason: str) -> None:
     """Nobody wants to know that a message ended."""
-
-
-def outbox_waits(turn: Turn) -> bool:
-    """Tells whether any message is QUEUED."""
-    found = select(OutboxModel.position).where(OutboxModel.state == DeliveryState.QUEUED).limit(1)
-    return turn.session.execute(found).first() is not None
 
 
 class Delivery:
@@ -177,8 +168,7 @@ class Delivery:
         entry = self._journal_sealed(turn, row, sealed, stored, DeliveryState.IN_FLIGHT)
         at = turn.now + retry_delay_ms(1)
         row = replace(row, state=DeliveryState.IN_FLIGHT, attempts=1, next_attempt_at=at, log_seq=entry.seq)
-        outbox.add(turn.session, row)
-        self._sealing.keep(turn, row, stored, sealed, seq)
+        self._sealing.add(turn, self._sealing.under(row, stored, sealed, seq), sealed)
         turn.wake("outbox", at)
         self._open.add(row.message_id)
         turn.send(sealed.envelope)
@@ -252,7 +242,7 @@ class Delivery:
             progress = True
             if not self._attempt(turn, row):
                 skipped.add(agent_key(row.peer))
-        self._backlog = outbox_waits(turn)
+        self._backlog = outbox.any_queued(turn.session)
         self._plan(turn, progress)
 
     def _plan(self, turn: Turn, progress: bool) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sqlalchemy import update
-
 from agentnet_desktop.agent.delivery import TOUCH_MS, Delivery
 from agentnet_desktop.agent.events import Verified
 from agentnet_desktop.agent.ground import Turn
@@ -24,7 +22,6 @@ from agentnet_desktop.protocol.delivery import (
     on_error,
 )
 from agentnet_desktop.store import audit_log, contacts, outbox
-from agentnet_desktop.store.models import OutboxModel
 from agentnet_desktop.store.outbox import OutboxRow
 from relay.wire.envelope import MessageType, agent_key
 
@@ -35,15 +32,6 @@ if TYPE_CHECKING:
     from agentnet_desktop.agent.session_life import SessionLife
     from relay.wire.codec import Decoded
     from relay.wire.control import AckContent, ErrorContent
-
-
-def _refund(turn: Turn, row: OutboxRow) -> None:
-    """Gives an attempt back: the relay did not hand the message to anybody."""
-    turn.session.execute(
-        update(OutboxModel)
-        .where(OutboxModel.message_id == row.message_id, OutboxModel.attempts > 0)
-        .values(attempts=OutboxModel.attempts - 1)
-    )
 
 
 class Outcomes:
@@ -153,7 +141,7 @@ class Outcomes:
 
     def _not_found(self, turn: Turn, row: OutboxRow) -> None:
         self._presence.note(row.peer, False)
-        _refund(turn, row)
+        outbox.give_back_attempt(turn.session, row.message_id)
         self._delivery.park(turn, row.peer)
         self._journal.state(turn, row.log_seq, DeliveryState.QUEUED, "recipient not found")
         self._delivery.came_back(row.message_id)

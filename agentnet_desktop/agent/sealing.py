@@ -8,6 +8,7 @@ nothing (`delivery` does).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -90,6 +91,17 @@ class Sealing:
         )
         keys.wipe()
         return sealed, seq
+
+    @staticmethod
+    def under(row: OutboxRow, stored: StoredSession, sealed: Sealed, seq: int) -> OutboxRow:
+        """Returns a message that is not stored yet with its sealed bytes; `add` stores it."""
+        return replace(row, session_row=stored.row_id, seq=seq, sealed=freeze(sealed.envelope))
+
+    @staticmethod
+    def add(turn: Turn, row: OutboxRow, sealed: Sealed) -> None:
+        """Stores a new message together with its sealed bytes."""
+        outbox.add(turn.session, row)
+        outbox.add_digest(turn.session, row.message_id, sealed.digest, turn.now)
 
     @staticmethod
     def keep(turn: Turn, row: OutboxRow, stored: StoredSession, sealed: Sealed, seq: int) -> None:

@@ -60,10 +60,15 @@ def _is_plain(value: Any) -> bool:
         number: int = value
         return -MAX_INTEGER <= number <= MAX_INTEGER
     if kind is dict:
-        return all(type(key) is str and key.isascii() for key in value) and all(
-            map(_is_plain, value.values())
-        )
-    return (kind is list or kind is tuple) and all(map(_is_plain, value))
+        for key, item in value.items():
+            if type(key) is not str or not key.isascii():
+                return False
+            if type(item) is not str and not _is_plain(item):  # most are text: spares a call each
+                return False
+        return True
+    if kind is not list and kind is not tuple:
+        return False
+    return all(type(item) is str or _is_plain(item) for item in value)
 
 
 def _check_numbers(value: Any) -> None:

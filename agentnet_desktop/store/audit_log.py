@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -213,10 +214,14 @@ def set_state(
     _set_state.run(session, {"place": seq, "to": state})
     after = replace(entry, state=state)
     if log_index.state_word(state) != log_index.state_word(entry.state):
-        stored = content(session, seq)
-        log_index.add(session, after, None if stored is None else stored.parsed.content)
+        log_index.change(session, after, partial(_content_of, session, seq))
     log_index.note(session, [after])
     return after
+
+
+def _content_of(session: Session, seq: int) -> Mapping[str, Any] | None:
+    stored = content(session, seq)
+    return None if stored is None else stored.parsed.content
 
 
 def add_step(session: Session, seq: int, state: str, now: int, detail: str = "") -> None:

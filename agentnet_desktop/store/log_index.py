@@ -8,7 +8,7 @@ that only some of its terms match. It stores no text, only which words stand whe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -27,7 +27,9 @@ OPEN = "open"
 PENDING_ROWS = "log_index.rows"
 PENDING_HOURS = "log_index.hours"
 KNOWN_VALUES = "log_index.values"
+OPEN_WORDS = "log_index.words"
 _MOST_KNOWN = 5_000
+_MOST_OPEN = 1_000
 # contentless_delete lets rows be replaced although the text itself is not kept. Words reach the tokenizer
 # already folded and cut (search_terms.words), ids may hold the extra characters.
 CREATE_TEXT = (
@@ -69,6 +71,30 @@ def flag_words(entry: LogEntry) -> str:
 
 def add(session: Session, entry: LogEntry, content: Mapping[str, Any] | None) -> None:
     """Collects the full-text row of an entry, written when the job's group commits."""
+    _add(session, entry, searchable(entry.summary, content))
+
+
+def change(session: Session, entry: LogEntry, read: Callable[[], Mapping[str, Any] | None]) -> None:
+    """Collects the full-text row of an entry whose state has changed.
+
+    Args:
+        session: of the job.
+        entry: as it now stands.
+        read: reads its content, if its words were forgotten.
+    """
+    known: str | None = session.info.get(OPEN_WORDS, {}).get(entry.entry_hash)
+    _add(session, entry, searchable(entry.summary, read()) if known is None else known)
+
+
+def _add(session: Session, entry: LogEntry, words: str) -> None:
+    # What is open will change soon. An entry's hash is its own even if this job fails and its place is reused.
+    open_words: dict[bytes, str] = session.info.setdefault(OPEN_WORDS, {})
+    if entry.state in OPEN_STATES:
+        open_words[entry.entry_hash] = words
+        if len(open_words) > _MOST_OPEN:
+            del open_words[next(iter(open_words))]
+    else:
+        open_words.pop(entry.entry_hash, None)
     row = (
         entry.seq,
         token(entry.peer),
@@ -76,7 +102,7 @@ def add(session: Session, entry: LogEntry, content: Mapping[str, Any] | None) ->
         token(entry.conversation_id),
         state_word(entry.state),
         flag_words(entry),
-        searchable(entry.summary, content),
+        words,
     )
     pending: dict[int, TextRow] = session.info.setdefault(PENDING_ROWS, {})
     pending[entry.seq] = row
@@ -128,3 +154,4 @@ class Pending:
 def forget(session: Session, first: int, last: int) -> None:
     """Removes the full-text rows of the entries from place `first` to `last`, both included."""
     raw_of(session).execute(_FORGET, (first, last))
+    session.info.get(OPEN_WORDS, {}).clear()

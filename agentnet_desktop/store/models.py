@@ -15,6 +15,7 @@ from sqlalchemy import Dialect, Index, Integer, LargeBinary, MetaData, Text, Typ
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 AgentId = Text(collation="NOCASE")
+JSON_TEXT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Json(TypeDecorator[Any]):
@@ -25,7 +26,7 @@ class Json(TypeDecorator[Any]):
 
     def process_bind_param(self, value: Any, _dialect: Dialect) -> str | None:
         """Returns the JSON text of `value`; None stays NULL."""
-        return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return None if value is None else JSON_TEXT(value)
 
     def process_result_value(self, value: Any, _dialect: Dialect) -> Any:
         """Returns the value of a JSON text."""

@@ -8,7 +8,6 @@ everything else may as well go through the session.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -22,7 +21,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import CompilerElement
 
 from agentnet_desktop.store.connect import raw_connection
-from agentnet_desktop.store.models import Json
+from agentnet_desktop.store.models import JSON_TEXT, Json
 
 RAW = "prepared.raw"  # the driver's connection, in the `info` of a job's session
 _DIALECT = sqlite.dialect(paramstyle="qmark")
@@ -46,7 +45,7 @@ def session_on(connection: Connection, **info: Any) -> Session:
 
 def to_json(value: Any) -> str | None:
     """Returns a value as a column of JSON keeps it."""
-    return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return None if value is None else JSON_TEXT(value)
 
 
 class _Text(NamedTuple):

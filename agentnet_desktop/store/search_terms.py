@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -102,11 +102,16 @@ def searchable(summary: str, content: Mapping[str, Any] | None) -> str:
 
     Separate texts are kept apart by a `.`, over which no phrase matches.
     """
-    texts = [summary, *_texts(content)] if content else [summary]
+    texts = [summary]
+    if content:
+        _collect(content, texts)
     joined: list[str] = []
     room = _MOST_TEXT
     for text in texts:
-        piece = " ".join(words(text[:room]))
+        if text.isalnum() and text.isascii() and len(text) <= _LONGEST_WORD:  # one word, as many are
+            piece = text.lower()
+        else:
+            piece = " ".join(words(text[:room]))
         room -= len(text)
         if piece:
             joined.append(piece)
@@ -115,12 +120,14 @@ def searchable(summary: str, content: Mapping[str, Any] | None) -> str:
     return " . ".join(joined)
 
 
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
+def _collect(value: Any, texts: list[str]) -> None:
+    if type(value) is str:
+        texts.append(value)
     elif isinstance(value, Mapping):
         for part in value.values():
-            yield from _texts(part)
+            _collect(part, texts)
     elif isinstance(value, list | tuple):
         for part in value:
-            yield from _texts(part)
+            _collect(part, texts)
+    elif isinstance(value, str):
+        texts.append(value)
