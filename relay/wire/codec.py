@@ -150,7 +150,7 @@ def join_batch(raws: Sequence[bytes], fmt: Format) -> bytes:
     if not 1 <= len(raws) <= MAX_BATCH:
         raise ValueError(f"a frame holds 1 to {MAX_BATCH} envelopes, not {len(raws)}")
     if len(raws) == 1:
-        return bytes(raws[0])
+        return b"".join(raws)
     if fmt is _JSON:
         return b"[" + b",".join(raws) + b"]"
     head = bytes((0x90 | len(raws),)) if len(raws) < 16 else b"\xdc" + len(raws).to_bytes(2, "big")
@@ -255,7 +255,7 @@ def _route_slowly(raw: bytes, fmt: Format, limit: int) -> Routed:
 def _split(data: bytes, fmt: Format) -> Sequence[bytes]:
     """The elements of a batch, or the one envelope of the frame."""
     if fmt is _JSON:
-        if data[:1] == b"{" or data.lstrip(_SPACE)[:1] != b"[":
+        if data.lstrip(_SPACE)[:1] != b"[":
             return [data]
         elements = _split_json(data)
     elif not _is_msgpack_array(data):
@@ -270,7 +270,7 @@ def _split(data: bytes, fmt: Format) -> Sequence[bytes]:
 def _split_json(data: bytes) -> Sequence[bytes | msgspec.Raw]:
     try:
         return _JSON_ELEMENTS.decode(data)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError):
         # NaN or a lone surrogate in one element must not take the others with it.
         return strict.split_json_array(data, most=MAX_BATCH)
 
@@ -280,12 +280,12 @@ def _split_msgpack(data: bytes) -> Sequence[msgspec.Raw]:
         return _MSGPACK_ELEMENTS.decode(data)
     except RecursionError:
         raise WireError("frame", f"is nested over {strict.MAX_DEPTH} deep") from None
-    except (msgspec.DecodeError, UnicodeError):
+    except msgspec.DecodeError:
         raise WireError("frame", "is not msgpack") from None
 
 
 def _is_msgpack_array(data: bytes) -> bool:
-    return data[:1] != b"" and (0x90 <= data[0] <= 0x9F or data[0] in (0xDC, 0xDD))
+    return data[:1] in _MSGPACK_ARRAYS
 
 
 def _decode_slowly(raw: bytes, fmt: Format, limit: int) -> Decoded:
@@ -306,7 +306,7 @@ def _message_id(raw: bytes, fmt: Format) -> str | None:
     try:
         found: object = (_JSON_NAME if fmt is _JSON else _MSGPACK_NAME).decode(raw).message_id
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        found = strict.peek_json(raw, "messageId") if fmt is _JSON else None
+        found = strict.peek_json(raw, "messageId")  # None for msgpack
     return found if isinstance(found, str) and is_id(found) else None
 
 
@@ -360,6 +360,7 @@ class _Named(msgspec.Struct, rename="camel"):
 _FIELDS: Final = frozenset(Envelope.__struct_encode_fields__)
 _ALONE: Final = (b"{", b"\x88")
 """How a frame begins that holds one envelope: an object, or a map of eight."""
+_MSGPACK_ARRAYS: Final = frozenset(bytes((lead,)) for lead in (*range(0x90, 0xA0), 0xDC, 0xDD))
 _SPACE: Final = b" \t\r\n"
 _JSON_ELEMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _MSGPACK_ELEMENTS: Final = msgspec.msgpack.Decoder(list[msgspec.Raw])

@@ -52,8 +52,8 @@ _ENDS_OF_ONE: Final = frozenset(
     f"{last}==" for last in "AQgw"
 )  # one byte in the last group: four unused bits
 _ENDS_OF_TWO: Final = frozenset(f"{last}=" for last in "AEIMQUYcgkosw048")  # two bytes: two unused bits
-_NEVER: Final = -(2**32)
-"""Padding that no count of bytes makes up for."""
+_NEVER: Final = -1
+"""A count below what the found members alone need: no bytes have so few."""
 # Quotes, colons, commas and braces: of the envelope and its metadata, then of each content.
 _ENVELOPE_MARKS: Final = (16 + 10 + 8 + 7 + 2) + (6 + 2 + 3 + 2 + 2)
 _ENCRYPTED_MARKS: Final = _ENVELOPE_MARKS + (12 + 12 + 6 + 5 + 2)
@@ -192,16 +192,17 @@ def read_json(raw: bytes, max_message_bytes: int) -> JsonEncrypted | JsonAck | A
     except _UNREADABLE:
         return None
     content, message_id = found.content, found.message_id
+    inner: str | None
     if type(content) is EncryptedText:
         inner = content.session_id
         marks = _ENCRYPTED_MARKS + _padding(content)
     elif type(content) is AckText:
         if not _complete(content):
             return None
-        inner = ""
+        inner = None
         marks = _ACK_MARKS + _padding_of_ack(content) + _count_marks(content.message_id)
     else:
-        inner, marks = "", _HEARTBEAT_MARKS
+        inner, marks = None, _HEARTBEAT_MARKS
     marks += _marks_of(found.sender_id, found.recipient_id, found.conversation_id, inner)
     marks += len(message_id.encode().translate(None, _PLAIN))
     if len(raw.translate(None, _PLAIN)) != marks and not _is_spaced(raw, content, marks):
@@ -222,7 +223,7 @@ def read_msgpack(raw: bytes, max_message_bytes: int) -> MsgpackEncrypted | Msgpa
     except _UNREADABLE:
         return None
     content = found.content
-    session = content.session_id if type(content) is EncryptedBytes else ""
+    session = content.session_id if type(content) is EncryptedBytes else None
     if (
         len(_to_msgpack(found)) != len(raw)
         or _marks_of(found.sender_id, found.recipient_id, found.conversation_id, session) < 0
@@ -265,12 +266,12 @@ def _complete(content: AckText | AckBytes) -> bool:
 
 # Agents, conversations and sessions come again and again; message ids do not, and would only push these out.
 @lru_cache(maxsize=8192)
-def _marks_of(sender: str, recipient: str, conversation: str, session: str) -> int:
-    """How many marks these ids hold, or far too few where one is none; `session` is "" where there is none."""
+def _marks_of(sender: str, recipient: str, conversation: str, session: str | None) -> int:
+    """How many marks these ids hold, or too few where one of them is none."""
     named = is_party(sender) and is_party(recipient) and is_id(conversation)
-    if not named or (session != "" and not is_id(session)):
+    if not named or (session is not None and not is_id(session)):
         return _NEVER
-    return _count_marks(f"{sender}{recipient}{conversation}{session}")
+    return _count_marks(f"{sender}{recipient}{conversation}{session or ''}")
 
 
 def _count_marks(text: str) -> int:
@@ -285,7 +286,7 @@ def _is_spaced(raw: bytes, content: EncryptedText | AckText | Heartbeat, marks: 
 
 
 def _padding(content: EncryptedText) -> int:
-    """How many `=` end the four, as canonical b64 does, or far too few where it ends otherwise."""
+    """How many `=` end the four, as canonical b64 does, or too few where it ends otherwise."""
     data = content.encrypted_data
     if (
         len(data) % 4

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.wire import codec
 from relay.wire.codec import (
     Decoded,
     Format,
@@ -573,3 +574,100 @@ def test_the_limit_is_of_each_element_and_not_of_the_batch() -> None:
 
 def test_a_frame_is_at_most_twice_a_message() -> None:
     assert frame_limit(65_536) == 131_072
+
+
+# ------------------------------------------------------------------------------------------- which way is taken
+
+
+@pytest.mark.parametrize("fmt", BOTH)
+@pytest.mark.parametrize("kind", ["ENCRYPTED", "ACK", "HEARTBEAT"])
+def test_a_common_message_is_read_without_splitting_and_never_slowly(
+    kind: str, fmt: Format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = encode(one(written(envelope(kind), fmt), fmt).envelope, fmt)
+    other = next(each for each in Format if each is not fmt)
+    batch = join_batch([frame, frame], fmt)
+
+    def refused(*_: Any) -> None:
+        raise AssertionError("the long way was taken")
+
+    monkeypatch.setattr(codec, "_decode_slowly", refused)
+    assert len(decode(batch, fmt)) == len(decode_routing(batch, fmt)) == 2
+    assert json_form(codec.read_again(frame, fmt)) == envelope(kind)
+    assert transcode(frame, fmt, other)
+    monkeypatch.setattr(codec, "_each", refused)
+    (whole,) = decode(frame, fmt)
+    (routed,) = decode_routing(frame, fmt)
+    assert isinstance(whole, Decoded)
+    assert isinstance(routed, Routed)
+    assert whole.raw is routed.raw is frame
+
+
+@pytest.mark.parametrize("fmt", BOTH)
+def test_what_was_routed_the_long_way_is_read_again(fmt: Format) -> None:
+    frame = written(envelope("PRESENCE"), fmt)
+    assert json_form(codec.read_again(frame, fmt)) == envelope("PRESENCE")
+    with pytest.raises(WireError):
+        codec.read_again(b"{", fmt)
+
+
+def test_the_default_limit_is_the_documents() -> None:
+    assert codec.DEFAULT_MAX_MESSAGE_BYTES == 65_536
+
+
+@pytest.mark.parametrize("time", [0, 1, 2**53 - 1])
+@pytest.mark.parametrize("fmt", BOTH)
+@pytest.mark.parametrize("kind", ["HEARTBEAT", "DISCONNECT"])
+def test_the_first_and_the_last_time_are_read(kind: str, fmt: Format, time: int) -> None:
+    assert one(written(envelope(kind, timestamp=time), fmt), fmt).envelope.timestamp == time
+
+
+@pytest.mark.parametrize("space", [b" ", b"\t", b"\r", b"\n"])
+def test_any_white_space_may_stand_before_a_batch(space: bytes) -> None:
+    frame = space + written([envelope("ACK")] * 2, Format.JSON)
+    assert all(isinstance(found, Decoded) for found in decode(frame, Format.JSON))
+    assert len(decode(frame, Format.JSON)) == 2
+
+
+def test_what_is_no_white_space_may_not() -> None:
+    (found,) = decode(b"\x0b" + written([envelope("ACK")] * 2, Format.JSON), Format.JSON)
+    assert isinstance(found, WireError)
+
+
+@pytest.mark.parametrize(
+    ("count", "head"), [(2, b"\x92"), (15, b"\x9f"), (16, b"\xdc\x00\x10"), (64, b"\xdc\x00\x40")]
+)
+def test_a_batch_in_msgpack_begins_with_the_shortest_head(count: int, head: bytes) -> None:
+    assert join_batch([b"\xc0"] * count, Format.MSGPACK) == head + b"\xc0" * count
+
+
+def test_the_widest_small_map_is_an_envelope_and_no_batch() -> None:
+    extra = {f"x{at}": at for at in range(7)}
+    frame = written(envelope("ACK", **extra), Format.MSGPACK)
+    assert frame[0] == 0x8F
+    assert one(frame, Format.MSGPACK).dropped == tuple(extra)
+
+
+@pytest.mark.parametrize("frame", [b"\xa0", b"\xc0", b"\x00", b"\xdb\x00\x00\x00\x00"])
+def test_a_value_that_is_neither_object_nor_batch_is_said_to_be_no_object(frame: bytes) -> None:
+    (found,) = decode(frame, Format.MSGPACK)
+    assert str(found) == "envelope: is not an object"
+
+
+@pytest.mark.parametrize("fmt", BOTH)
+def test_a_message_id_that_is_not_utf_8_is_refused_and_not_told(fmt: Format) -> None:
+    frame = written(envelope("PRESENCE", messageId="@@"), fmt).replace(b"@@", b"\xff\xfe")
+    (found,) = decode(frame, fmt)
+    assert isinstance(found, WireError)
+    assert found.reason == "is not UTF-8"
+    assert found.message_id is None
+
+
+@pytest.mark.parametrize("fmt", BOTH)
+def test_a_message_nested_beyond_any_reader_is_refused_alone(fmt: Format) -> None:
+    deep = b"[" * 5000 + b"]" * 5000 if fmt is Format.JSON else b"\x91" * 5000 + b"\xc0"
+    mark = b'"@@"' if fmt is Format.JSON else b"\xa2@@"
+    frame = written(envelope("PRESENCE", x="@@"), fmt).replace(mark, deep)
+    (found,) = decode(frame, fmt)
+    assert isinstance(found, WireError)
+    assert found.reason == "is nested over 16 deep"

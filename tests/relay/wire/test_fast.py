@@ -260,3 +260,141 @@ def test_the_order_of_members_does_not_matter(kind: str, random: Any) -> None:
     found = read_json(text_of(shuffled(envelope(kind))), LIMIT)
     assert found is not None
     assert json_form(to_envelope(found)) == envelope(kind)
+
+
+# ------------------------------------------------------------------------------------------- each bound
+
+LENGTHS = {
+    "nonce": (32, ""),
+    "commitment": (44, "="),
+    "signature": (88, "=="),
+    "logHead": (44, "="),
+    "tag": (44, "="),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("ENCRYPTED", name) for name in list(LENGTHS)[:3]]
+    + [("ACK", "tag"), ("ACK", "logHead"), ("ACK", "signature")],
+)
+def test_base64_of_another_length_is_left_though_it_ends_well(kind: str, name: str) -> None:
+    length, pad = LENGTHS[name]
+    for size, taken in ((length, True), (length - 1, False), (length + 1, False), (length + 4, False)):
+        whole = spoilt(f"content.{name}", "A" * (size - len(pad)) + pad, kind)
+        assert (read_json(text_of(whole), LIMIT) is not None) is taken
+
+
+@pytest.mark.parametrize("kind", ["ENCRYPTED", "ACK"])
+def test_bytes_of_another_length_are_left(kind: str) -> None:
+    for name in BYTES_FIELDS[kind]:
+        if name == "encryptedData":
+            continue
+        good = len(
+            msgspec.json.decode(f'"{CONTENTS["ENCRYPTED"].get(name) or b64encode(bytes(32))}"', type=bytes)
+        )
+        for size, taken in ((good, True), (good - 1, False), (good + 1, False)):
+            whole = msgspec.msgpack.decode(data_of(envelope(kind)))
+            whole["content"][name] = bytes(size)
+            assert (read_msgpack(msgspec.msgpack.encode(whole), LIMIT) is not None) is taken
+
+
+def test_a_ciphertext_is_no_shorter_than_its_tag() -> None:
+    for size, taken in ((16, True), (15, False)):
+        whole = msgspec.msgpack.decode(data_of(envelope()))
+        whole["content"]["encryptedData"] = bytes(size)
+        assert (read_msgpack(msgspec.msgpack.encode(whole), LIMIT) is not None) is taken
+    assert read_json(text_of(spoilt("content.encryptedData", "A" * 24)), LIMIT) is not None
+    assert read_json(text_of(spoilt("content.encryptedData", "A" * 20)), LIMIT) is None
+
+
+@pytest.mark.parametrize(
+    "kind", ["QUERY", "RESPONSE", "PROPOSAL", "CONFIRMATION", "REJECTION", "DISCONNECT", "ERROR"]
+)
+def test_each_type_that_travels_sealed_is_taken(kind: str) -> None:
+    whole = spoilt("content.originalType", kind)
+    assert read_json(text_of(whole), LIMIT) is not None
+    assert read_msgpack(data_of(whole), LIMIT) is not None
+
+
+@pytest.mark.parametrize("time", [0, 2**53 - 1])
+def test_the_first_and_the_last_time_are_taken(time: int) -> None:
+    whole = spoilt("content.timestamp", time, "HEARTBEAT")
+    whole["timestamp"] = time
+    assert read_json(text_of(whole), LIMIT) is not None
+    assert read_msgpack(data_of(whole), LIMIT) is not None
+    for spoil in (spoilt("content.timestamp", 2**53, "HEARTBEAT"), envelope("HEARTBEAT", timestamp=2**53)):
+        assert read_json(text_of(spoil), LIMIT) is None
+        assert read_msgpack(msgspec.msgpack.encode(spoil), LIMIT) is None
+
+
+@pytest.mark.parametrize("foreign", '._-: =,{}[]!~@\x7fé\\"')
+@pytest.mark.parametrize("name", ["encryptedData", "nonce", "signature", "commitment"])
+def test_a_character_foreign_to_base64_is_left_wherever_it_stands(name: str, foreign: str) -> None:
+    text = CONTENTS["ENCRYPTED"][name]
+    for at in (0, len(text) // 2):
+        whole = spoilt(f"content.{name}", text[:at] + foreign + text[at + 1 :])
+        for raw in (text_of(whole), json.dumps(whole, ensure_ascii=False).encode()):
+            assert read_json(raw, LIMIT) is None
+
+
+@pytest.mark.parametrize("name", ["logHead", "signature", "tag"])
+@pytest.mark.parametrize("foreign", [".", "-", " ", "é"])
+def test_a_character_foreign_to_base64_is_left_in_an_ack(name: str, foreign: str) -> None:
+    good = spoilt("content.tag", b64encode(b"T" * 32), "ACK")
+    assert read_json(json.dumps(good).encode(), LIMIT) is not None
+    good["content"][name] = foreign + good["content"][name][1:]
+    for raw in (text_of(good), json.dumps(good).encode()):
+        assert read_json(raw, LIMIT) is None
+
+
+@pytest.mark.parametrize("digit", "/+")
+def test_the_last_of_the_alphabet_is_taken(digit: str) -> None:
+    assert read_json(text_of(spoilt("content.nonce", digit * 32)), LIMIT) is not None
+
+
+@pytest.mark.parametrize("space", [" ", "\t", "\r", "\n", "\r\n  "])
+@pytest.mark.parametrize("kind", COMMON)
+def test_white_space_between_members_is_taken(kind: str, space: str) -> None:
+    text = json.dumps(envelope(kind), separators=(f",{space}", f":{space}"))
+    assert read_json(text.encode(), LIMIT) is not None
+
+
+@pytest.mark.parametrize("kind", COMMON)
+def test_ids_of_letters_alone_and_of_marks_alone_are_taken(kind: str) -> None:
+    for name, party in (("a", "ab"), (":._-", "a.-")):
+        whole = envelope(kind, messageId=name, conversationId=name, senderId=party, recipientId=party)
+        if kind == "ENCRYPTED":
+            whole["content"]["sessionId"] = name
+        if kind == "ACK":
+            whole["content"]["messageId"] = name
+        assert read_json(text_of(whole), LIMIT) is not None
+        assert read_msgpack(data_of(whole), LIMIT) is not None
+
+
+@pytest.mark.parametrize("name", ["messageId", "conversationId", "sessionId", "acked"])
+def test_an_id_that_is_empty_or_too_long_is_left(name: str) -> None:
+    kind = "ACK" if name == "acked" else "ENCRYPTED"
+    place = {"sessionId": "content.sessionId", "acked": "content.messageId"}.get(name, name)
+    for value, taken in (("", False), ("x" * 65, False), ("x" * 64, True)):
+        text = text_of(spoilt(place, value, kind))
+        assert (read_json(text, LIMIT) is not None) is taken
+        whole = msgspec.msgpack.decode(data_of(envelope(kind)))
+        inner = whole["content"] if place.startswith("content") else whole
+        inner[place.removeprefix("content.")] = value
+        assert (read_msgpack(msgspec.msgpack.encode(whole), LIMIT) is not None) is taken
+
+
+def test_an_object_nested_beyond_any_reader_is_left() -> None:
+    for kind in COMMON:
+        text = text_of(envelope(kind))
+        assert read_json(text[:-1] + b',"x":' + b"[" * 5000 + b"]" * 5000 + b"}", LIMIT) is None
+        data = data_of(envelope(kind))
+        assert read_msgpack(b"\x89" + data[1:] + b"\xa1x" + b"\x91" * 5000 + b"\xc0", LIMIT) is None
+
+
+def test_without_any_padding_nothing_is_taken() -> None:
+    whole = envelope()
+    for name, size in (("encryptedData", 24), ("signature", 88), ("commitment", 44)):
+        whole["content"][name] = "A" * size
+    assert read_json(text_of(whole), LIMIT) is None
