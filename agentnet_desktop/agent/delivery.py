@@ -394,6 +394,7 @@ class Delivery:
     def connected(self, turn: Turn) -> None:
         """A connection stands: everything not yet delivered is due, and nobody's presence is known."""
         self._open.clear()
+        outbox.give_back_attempts(turn.session, turn.now)
         outbox.recover(turn.session, turn.now)
         for contact in contacts.every(turn.session):
             outbox.wake_peer(turn.session, contact.agent_id, turn.now, reasons=(PEER_OFFLINE,))
@@ -408,6 +409,7 @@ class Delivery:
         """A peer went offline: its messages wait, and attempts are not spent."""
         contact = contacts.get(turn.session, peer)
         if contact is not None and may_send(ContactState(contact.state)):
+            outbox.give_back_attempts(turn.session, turn.now, peer)
             self.park(turn, peer)
 
     async def count(self) -> None:

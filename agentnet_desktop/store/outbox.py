@@ -226,6 +226,18 @@ def give_back_attempt(session: Session, message_id: str) -> None:
     session.execute(statement.values(attempts=_c.attempts - 1))
 
 
+def give_back_attempts(session: Session, now: int, peer: str | None = None) -> int:
+    """Takes back the last attempt of messages whose time for a receipt was cut short at `now` (ms); returns how many.
+
+    The connection was lost, or with `peer` that peer went offline, before it was time to send them again. Otherwise
+    a few minutes of a bad network would use up the attempts of a message that has days.
+    """
+    where = [_c.state.in_(("IN_FLIGHT", "ROUTED")), _c.next_attempt_at > now, _c.attempts > 0]
+    if peer is not None:
+        where.append(_c.peer == peer)
+    return changed(session, _rows.update(*where).values(attempts=_c.attempts - 1))
+
+
 def move(
     session: Session, message_id: str, state: str, *, next_attempt_at: int | None = None, reason: str = ""
 ) -> None:

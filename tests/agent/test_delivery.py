@@ -339,3 +339,21 @@ async def test_what_was_lost_is_sent_again_though_more_urgent_messages_fill_the_
     await world.advance(5 * SECOND_MS)
     assert len(bob.arrivals()) == 65
     assert await alice.agent.outbox() == []
+
+
+@pytest.mark.parametrize("flapping", ["alice", "bob"])
+async def test_a_bad_network_does_not_use_up_the_attempts_of_a_message(
+    world: World, friends: tuple[Peer, Peer], flapping: str
+) -> None:
+    alice, bob = friends
+    world.relay.faults.append(only(Verdict.DROP, message_type="PROPOSAL", times=20))
+    await alice.agent.propose(["bob"], draft())
+    await world.settle()
+    for _ in range(20):
+        await world.advance(SECOND_MS)
+        world.relay.cut(flapping)
+        await world.settle()
+        world.relay.restore(flapping)
+        await world.settle()
+    assert len(sealed(world, "alice")) == 21
+    assert len(bob.arrivals()) == 1

@@ -153,11 +153,16 @@ class Show:
         self._ticks = 0
         self._random = random.Random(seed)
 
+    def prepare(self) -> None:
+        """What comes before the relay starts."""
+
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Relay and agents, acquainted and at work; ended whatever happens."""
+        self.prepare()
         self.relay.start()
         try:
+            self.connect()
             asyncio.run(self._acquaint())
             for agent in self.agents.values():
                 agent.start()
@@ -170,6 +175,9 @@ class Show:
                 if agent.process is not None:
                     end(agent.process)
             self.relay.stop()
+
+    def connect(self) -> None:
+        """What stands between relay and agents."""
 
     async def _acquaint(self) -> None:
         async with (

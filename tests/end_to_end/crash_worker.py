@@ -3,7 +3,7 @@
 Usage: python -m tests.end_to_end.crash_worker FOLDER PEER
 
 Orders come on standard input, one a line: `upto N` (have N items written), `die STAGE PASSAGES`, `tick PASSAGES
-NAME`, `rotate`, `report`, and the end of the input, which ends the process in order. It says `ready`, `shown REF` for every proposal
+NAME`, `watch NAME`, `network N`, `cpu NAME`, `rotate`, `report`, and the end of the input, which ends the process in order. It says `ready`, `shown REF` for every proposal
 that a dialog would open for, `tick NAME`, and `settled N` when N items are written and answered and nothing waits.
 What it wrote before it was killed it learns from its database alone, as a person would who opens the window again.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from agentnet_desktop.agent.drafts import ProposalDraft
 from agentnet_desktop.agent.errors import AgentError
 from agentnet_desktop.agent.events import (
     ConnectionChanged,
+    ConnectionState,
     Direction,
     Event,
     OutboxChanged,
@@ -90,6 +92,10 @@ class Worker:
         self._said = 0
         self._written: set[int] = set()
         self._queries: dict[str, int] = {}
+        self._watched = ""
+        self._was_down = False
+        self._addresses = ("10.0.0.1",)
+        vars(agent._client)["_network"]._look = lambda: self._addresses
         agent.subscribe(self._hear)
         agent.add_query_handler("echo", self._echo)
 
@@ -100,8 +106,26 @@ class Worker:
     def _hear(self, event: Event) -> None:
         if isinstance(event, ProposalChanged) and event.arrived:
             say(f"shown {event.view.ref}")
+        if isinstance(event, ConnectionChanged):
+            self._tell_connection()
         if isinstance(event, _NEWS):
             self._news.set()
+
+    def watch(self, name: str) -> None:
+        """Says `down NAME` when it is without a connection, and then `up NAME` when it has one again."""
+        self._watched, self._was_down = name, False
+        self._tell_connection()
+
+    def _tell_connection(self) -> None:
+        up = self.agent.connection.state is ConnectionState.CONNECTED
+        if self._watched and up == self._was_down:
+            say(f"{'up' if up else 'down'} {self._watched}")
+            self._watched = "" if up else self._watched
+            self._was_down = True
+
+    def network(self, number: int) -> None:
+        """Makes this machine have another address, as when a network comes back."""
+        self._addresses = (f"10.0.0.{number}",)
 
     def upto(self, number: int) -> None:
         """Has this many items written."""
@@ -193,6 +217,12 @@ async def obey(worker: Worker, stages: Stages) -> None:
                 stages.arm(stage, int(passages))
             case ["tick", passages, name]:
                 stages.tick(int(passages), name)
+            case ["watch", name]:
+                worker.watch(name)
+            case ["network", number]:
+                worker.network(int(number))
+            case ["cpu", name]:
+                say(f"cpu {name} {time.process_time()}")
             case ["report"]:
                 say(f"report {await worker.report()}")
             case ["rotate"]:

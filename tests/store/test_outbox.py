@@ -209,6 +209,22 @@ def test_after_a_crash_what_was_on_its_way_is_due_at_once(db: Database, message:
     assert due(db) == ["m1", "m2"]
 
 
+def test_an_attempt_that_was_cut_short_is_given_back(db: Database, message: Message) -> None:
+    fill(db, message("m1"), message("m2"), message("m3", peer="carol"), message("m4"))
+    db.write_sync(lambda s: outbox.count_attempt(s, "m1", "IN_FLIGHT", 5_000))
+    db.write_sync(lambda s: outbox.count_attempt(s, "m2", "ROUTED", 10))
+    db.write_sync(lambda s: outbox.count_attempt(s, "m3", "ROUTED", 6_000))
+    assert db.write_sync(lambda s: outbox.give_back_attempts(s, 10, "BOB")) == 1
+    assert db.write_sync(lambda s: outbox.give_back_attempts(s, 10)) == 1
+
+    def attempts(name: str) -> int:
+        row = db.read_sync(lambda s: outbox.get(s, name))
+        assert row is not None
+        return row.attempts
+
+    assert [attempts(name) for name in ("m1", "m2", "m3", "m4")] == [0, 1, 0, 0]
+
+
 def test_old_settled_messages_are_forgotten_with_their_digests(db: Database, message: Message) -> None:
     fill(db, message("m1"), message("m2"))
     db.write_sync(
