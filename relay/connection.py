@@ -143,12 +143,12 @@ class Connection:
         self.watching: frozenset[str] | None = None
         self._state = State.UPGRADING
         self._deadline = now + relay.settings.authentication_timeout
-        self._expires_at = 0  # by the wall clock
+        self._expires_at: int  # by the wall clock; known once it is open
         self._held: list[bytes] = []
         self._meter: AgentMeter | None = None
         self._mismatch_at = now - MISMATCH_WINDOW_MS
         self._abuse = self._abuse_since = 0
-        self._renewing = False
+        self._renewing: bool  # whether a token is being judged; known once one is
         relay.meters.opened(address)
 
     @property
@@ -271,12 +271,12 @@ class Connection:
     def _authenticate(self, envelope: Envelope, now: int) -> list[Command]:
         """Take AUTH, first or on a live connection, whose agent it cannot change."""
         content = envelope.content
-        key, invite = agent_key(content["agentId"]), content.get("invite")
-        is_own = key == agent_key(envelope.sender_id) and self.key in ("", key)
+        # On a live connection the sender is known to be its agent.
+        is_own = agent_key(content["agentId"]) == agent_key(envelope.sender_id)
         if not is_own or self.address.failures.take(1, now):
             return self.refused(now)
         self._renewing = True
-        return [Verify(content["token"], content["agentId"], invite if isinstance(invite, str) else None)]
+        return [Verify(content["token"], content["agentId"], content.get("invite"))]
 
     # --- messages ---------------------------------------------------------------------------------------
 
@@ -440,8 +440,6 @@ class Connection:
 
     def ticked(self, now: int) -> list[Command]:
         """Time has passed; called about once a second."""
-        if self._state is State.CLOSED:
-            return []
         if self.backlog.is_slow(self.relay.meters.limits, now):
             return self.close(CloseCode.SLOW_CONSUMER, "reads too slowly", now)
         if now >= self._deadline:

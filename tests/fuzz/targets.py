@@ -26,7 +26,7 @@ from agentnet_desktop.crypto.session import (
 )
 from agentnet_desktop.protocol import contact_link, content
 from agentnet_desktop.protocol.canonical import NotCanonical, jcs
-from relay.wire import strict
+from relay.wire import codec, strict
 from relay.wire.codec import Decoded, Format, Routed, decode, decode_routing, encode, json_form, transcode
 from relay.wire.control import SEALABLE
 from relay.wire.envelope import Envelope, MessageType, b64encode
@@ -84,6 +84,7 @@ def _told(error: WireError) -> tuple[Any, ...]:
 
 def _survives(one: Decoded, other: Routed, fmt: Format) -> str:
     envelope = one.envelope
+    assert codec._decode_slowly(one.raw, fmt, codec.DEFAULT_MAX_MESSAGE_BYTES).envelope == envelope
     assert (other.message_id, other.conversation_id) == (envelope.message_id, envelope.conversation_id)
     assert (other.sender_id, other.recipient_id) == (envelope.sender_id, envelope.recipient_id)
     assert (other.message_type, other.raw, other.size) == (envelope.message_type, one.raw, len(one.raw))

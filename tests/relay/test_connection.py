@@ -9,11 +9,11 @@ import pytest
 
 from relay.auth.grant import Grant
 from relay.commands import Accept, Close, Refuse, Send, Verify
-from relay.connection import IllegalTransition, Settings, State
+from relay.connection import Connection, IllegalTransition, Relay, Settings, State
 from relay.limits import Limits
 from relay.wire.codec import Format
 from relay.wire.errors import CloseCode
-from tests.relay.core import WALL, World, said, told
+from tests.relay.core import WALL, Nowhere, World, said, told
 
 
 def test_a_token_in_the_upgrade_is_verified_before_the_upgrade_is_accepted() -> None:
@@ -434,3 +434,79 @@ def test_a_connection_that_never_opened_has_no_token_to_expire() -> None:
     world = World(Settings(relay_name="test", authentication_timeout=10**9))
     made = world.arrive()
     assert made.ticked(10**8) == []
+
+
+# ------------------------------------------------------------------------------------------- the small print
+
+
+def test_a_new_relays_clock_has_no_offset() -> None:
+    world = World()
+    assert Relay(world.relay.settings, world.relay.meters, bytes).wall_offset == 0
+
+
+def test_a_new_connection_speaks_json_over_its_link() -> None:
+    world = World()
+    link = Nowhere()
+    made = Connection(world.relay, link, world.relay.meters.address("192.0.2.1"), 1000)
+    assert (made.link, made.format) == (link, Format.JSON)
+
+
+def test_a_closed_connection_takes_no_event_that_opens_it() -> None:
+    alice = World().open("alice")
+    alice.lost(1000)
+    with pytest.raises(IllegalTransition, match="CLOSED to AWAITING"):
+        alice.upgrade_requested(Format.JSON, None, "", None, 1000)
+
+
+def test_a_closed_connection_hears_no_ticks() -> None:
+    world = World()
+    alice = world.open("alice", WALL)
+    alice.backlog.waiting = 2**40
+    alice.lost(1000)
+    assert alice.ticked(10**9) == []
+
+
+def test_what_was_held_is_let_go_with_the_connection() -> None:
+    world = World()
+    made = world.arrive()
+    made.upgrade_requested(Format.JSON, None, "", None, 1000)
+    made.agent_id = "alice"
+    world.send(made, messageType="AUTH", content={"token": "t", "agentId": "alice"})
+    world.send(made)
+    made.lost(1000)
+    assert made._held == []
+
+
+def test_a_good_token_gives_back_no_more_than_it_took() -> None:
+    world = World(limits=Limits(address_failures_per_minute=0.001, address_failures_burst=2))
+    first = world.arrive()
+    first.upgrade_requested(Format.JSON, "bad", "alice", None, 1000)
+    first.refused(1000)
+    world.open("alice")
+    assert told(world.arrive().upgrade_requested(Format.JSON, "t", "bob", None, 1000)) == ["Verify"]
+    assert told(world.arrive().upgrade_requested(Format.JSON, "t", "bob", None, 1000)) == ["refused 429"]
+
+
+def test_who_came_in_by_auth_can_renew_by_auth() -> None:
+    world = World()
+    made = world.arrive()
+    made.upgrade_requested(Format.JSON, None, "", None, 1000)
+    made.agent_id = "alice"
+    auth = {"messageType": "AUTH", "content": {"token": "t", "agentId": "alice"}}
+    assert told(world.send(made, **auth)) == ["Verify"]
+    assert told(made.authenticated(Grant("alice", "key:x", WALL), 1000)) == ["alice: CONNECTED"]
+    assert told(world.send(made, **auth)) == ["Verify"]
+
+
+@pytest.mark.parametrize("first_is_auth", [True, False])
+def test_of_a_batch_that_opens_a_connection_the_first_element_counts(first_is_auth: bool) -> None:
+    world = World()
+    made = world.arrive()
+    made.upgrade_requested(Format.JSON, None, "", None, 1000)
+    made.agent_id = "alice"
+    auth = world.envelope(made, messageType="AUTH", content={"token": "t", "agentId": "alice"})
+    elements = [auth, world.envelope(made)] if first_is_auth else [world.envelope(made), auth]
+    commands = made.received(json.dumps(elements).encode(), 1000)
+    assert told(commands) == (
+        ["Verify"] if first_is_auth else ["alice: AUTHENTICATION_FAILED", "alice closed 4401"]
+    )

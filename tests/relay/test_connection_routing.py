@@ -474,6 +474,9 @@ def test_refusals_without_end_close_the_connection_and_slow_ones_do_not() -> Non
     world.now += 60_001  # counted anew
     for _ in range(3):
         assert told(world.send(alice)) == ["alice: RATE_LIMIT_EXCEEDED"]
+    world.now += 60_001  # once more
+    for _ in range(3):
+        assert told(world.send(alice)) == ["alice: RATE_LIMIT_EXCEEDED"]
     world.now += 60_000  # not yet
     error, close = world.send(alice)
     assert said(error)["content"]["errorCode"] == "RATE_LIMIT_EXCEEDED"
@@ -523,3 +526,22 @@ def test_a_reader_that_stays_behind_is_closed_in_the_end() -> None:
     (close,) = alice.ticked(world.now + 5000)
     assert isinstance(close, Close)
     assert (int(close.code), close.reason) == (4413, "reads too slowly")
+
+
+def test_control_frames_give_no_bytes_back() -> None:
+    world = World(limits=limits("agent", bytes_per_second=0.001, bytes_burst=500))
+    alice = world.open("alice")
+    frame = json.dumps(world.envelope(alice)).encode()
+    assert 500 / 3 < len(frame) < 250
+    assert told([*alice.received(frame, 1000), *alice.received(frame, 1000)]) == ["alice: HEARTBEAT"] * 2
+    for _ in range(300):
+        assert alice.control_frame(1000) == []
+    assert told(alice.received(frame, 1000)) == ["alice: RATE_LIMIT_EXCEEDED"]
+
+
+def test_over_a_limit_by_less_than_a_millisecond_is_over_it() -> None:
+    world = World(limits=limits("agent", messages_per_second=2000, messages_burst=1))
+    alice = world.open("alice")
+    assert told(alice.received(b"no JSON", 1000)) == ["alice: INVALID_MESSAGE_FORMAT"]
+    (error,) = alice.received(b"no JSON", 1000)
+    assert said(error)["content"]["retryAfter"] == 1
