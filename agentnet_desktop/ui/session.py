@@ -11,12 +11,11 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from PySide6.QtCore import QObject, SignalInstance
+from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QWidget
 
 from agentnet_desktop.agent.tasks import Tasks
@@ -26,6 +25,7 @@ from agentnet_desktop.ui.navigation import PageName
 from agentnet_desktop.ui.preferences import Preferences
 from agentnet_desktop.ui.theme.current import ThemeSwitch
 from agentnet_desktop.ui.theme.tokens import Tone
+from agentnet_desktop.ui.waiting import first_of, next_of
 
 if TYPE_CHECKING:
     from agentnet_desktop.agent.agent import Agent
@@ -280,15 +280,15 @@ class Session(QObject):
             except profiles.backend_changed as error:
                 other.ask(str(error))
                 self._ask_in_window(other, "keyring")
-                accept = await _first_of(other.accepted, other.again) == 0
+                accept = await first_of(other.accepted, other.again) == 0
             except profiles.locked as error:
                 unlock.ask(str(error) if words is not None else "")
                 self._ask_in_window(unlock, "locked")
-                words = await _next_of(unlock.entered)
+                words = await next_of(unlock.entered)
             except profiles.errors as error:
                 trouble.words.setText(str(error))
                 self._ask_in_window(trouble, "trouble")
-                await _next_of(trouble.again)
+                await next_of(trouble.again)
         self.window.show_page(PageName.INBOX)
 
     def _ask_in_window(self, page: QWidget, name: str) -> None:
@@ -393,36 +393,3 @@ class Session(QObject):
         from agentnet_desktop.ui.wizard.wizard import Wizard
 
         return self.window.findChild(Wizard)
-
-
-async def _first_of(*given: SignalInstance) -> int:
-    """Wait for the first emission of one of several signals; gives its place among them."""
-    came: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-    def take(place: int) -> None:
-        if not came.done():
-            came.set_result(place)
-
-    takers = [partial(take, place) for place in range(len(given))]
-    for signal_, taker in zip(given, takers, strict=True):
-        signal_.connect(taker)
-    try:
-        return await came
-    finally:
-        for signal_, taker in zip(given, takers, strict=True):
-            signal_.disconnect(taker)
-
-
-async def _next_of(given: SignalInstance) -> str:
-    """Wait for the next emission of a signal; gives its text, or ""."""
-    came: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-    def take(*values: str) -> None:
-        if not came.done():
-            came.set_result(values[0] if values else "")
-
-    given.connect(take)
-    try:
-        return await came
-    finally:
-        given.disconnect(take)

@@ -257,7 +257,7 @@ def test_messages_held_since_then_wait_for_the_person(inbox: Inbox, qtbot: QtBot
     inbox.change(contact("eve", "APPROVED", held=True))
     inbox.model._stuck([held(1), held(2)])
     (item,) = inbox.model.views()
-    assert (item.kind, item.title) == (InboxKind.HELD, "2 messages wait for your word")
+    assert (item.kind, item.title) == (InboxKind.HELD, "2 held messages")
     panel = inbox.page._held
     assert isinstance(panel, HeldPanel)
     assert panel.isVisible()

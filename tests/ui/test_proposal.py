@@ -82,6 +82,16 @@ def test_a_click_after_arming_accepts(dialog: ProposalDialog, qtbot: QtBot, sent
     assert sent.names == ["proposal accepted"]
 
 
+def test_the_first_focus_is_on_nothing_that_decides(dialog: ProposalDialog, qtbot: QtBot, sent: Sent) -> None:
+    dialog.ask(proposal())
+    armed(dialog.widget, qtbot)
+    assert dialog.focusWidget() is dialog.widget
+    for key in (Qt.Key.Key_Space, Qt.Key.Key_A):
+        qtbot.keyClick(dialog.widget, key)
+    assert sent.names == []
+    assert dialog.isVisible()
+
+
 @pytest.mark.parametrize("way", ["escape", "enter", "close", "later"])
 def test_closing_never_means_yes(dialog: ProposalDialog, qtbot: QtBot, sent: Sent, way: str) -> None:
     dialog.ask(proposal())

@@ -54,3 +54,25 @@ def test_sizes_are_short() -> None:
 
 def test_the_safety_number_has_twelve_groups() -> None:
     assert len(text.groups("1" * 60)) == 12
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, ""), (393, "393 B"), (1536, "1.5 KiB"), (20 * 1024, "20 KiB"), (3 * 1024 * 1024, "3 MiB")],
+)
+def test_a_size_fits_its_column(count: int, words: str) -> None:
+    assert text.size(count) == words
+
+
+@pytest.mark.parametrize(
+    ("recorded", "words"),
+    [
+        ("file", "Vault file"),
+        ("keyring.backends.SecretService.Keyring", "System keyring (Secret Service)"),
+        ("keyring.backends.kwallet.DBusKeyring", "KDE Wallet"),
+        ("keyring.backends.Something.New", "Something"),
+        ("test", "test"),
+    ],
+)
+def test_a_key_store_is_named_as_a_person_knows_it(recorded: str, words: str) -> None:
+    assert text.key_store(recorded) == words

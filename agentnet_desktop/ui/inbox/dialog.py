@@ -47,7 +47,7 @@ class ProposalDialog(QDialog):
     def ask(self, view: ProposalView) -> None:
         """Show a proposal and open; returns at once."""
         self.widget.show_proposal(view)
-        self.widget.title.setFocus()  # decides nothing, and is what a screen reader should say first
+        self.widget.setFocus()  # decides nothing, shows no ring, and a screen reader says its title
         self.open()
 
     def _settled(self) -> None:

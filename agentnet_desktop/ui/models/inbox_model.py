@@ -93,7 +93,7 @@ def _item_of_message(view: OutboxView) -> InboxItem:
 
 def _item_of_held(held: HeldMessages) -> InboxItem:
     count = len(held.messages)
-    title = tr("A message waits for your word") if count == 1 else tr("{0} messages wait for your word")
+    title = tr("A held message") if count == 1 else tr("{0} held messages")
     since = held.messages[0].created_at
     key = f"{InboxKind.HELD}/{held.peer.lower()}"
     return InboxItem(InboxKind.HELD, key, title.format(count), held.peer, None, since, held)
