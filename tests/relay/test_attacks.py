@@ -394,6 +394,10 @@ async def test_a_reader_that_never_reads_is_closed_and_its_sender_is_told(
         "1000000000",
     )
     alice, bob, carol = [await net.join(name) for name in ("alice", "bob", "carol")]
+    await bob.send(bob.envelope("PRESENCE", "system", {"watch": ["alice"]}))
+    await bob.settled()
+    await alice.send(alice.envelope("PRESENCE", "system", {"watch": ["bob"]}))
+    assert (await alice.until("PRESENCE"))["content"] == {"agentId": "bob", "status": "ONLINE"}
     bob.socket.transport.pause_reading()
     sealed = {
         "encryptedData": "A" * 40_000,
@@ -403,23 +407,21 @@ async def test_a_reader_that_never_reads_is_closed_and_its_sender_is_told(
         "sessionId": "sess_1",
         "commitment": "A" * 43 + "=",
     }
-    told: dict[str, Any] = {}
+    told: dict[str, Any] = {"status": "ROUTED"}
     sent: dict[str, Any] = {}
-    for _ in range(1000):
+    while told.get("status") == "ROUTED":  # until the sockets' buffers and the queue are full
         sent = await alice.send(alice.envelope("ENCRYPTED", "bob", sealed))
         told = (await alice.next())["content"]
-        if told.get("status") != "ROUTED":
-            break
     assert (told["errorCode"], told["recoverable"]) == ("MESSAGE_ERROR", True)
     assert told["details"]["originalMessageId"] == sent["messageId"]
     assert told["retryAfter"] > 0
     await carol.settled()
-    while (
-        told.get("errorCode") != "RECIPIENT_NOT_FOUND"
-    ):  # bob is closed once he has been too slow for a second
-        await alice.send(alice.envelope("ENCRYPTED", "bob", {**sealed, "encryptedData": "A" * 40}))
-        told = (await alice.next())["content"]
-        await carol.settled()
+    # Bob is closed once he has been too slow for a second: who watches him sees him leave.
+    assert (await alice.until("PRESENCE"))["content"] == {"agentId": "bob", "status": "OFFLINE"}
+    await carol.settled()
+    await alice.send(alice.envelope("ENCRYPTED", "bob", {**sealed, "encryptedData": "A" * 40}))
+    assert (await alice.until("ERROR"))["content"]["errorCode"] == "RECIPIENT_NOT_FOUND"
+    bob.socket.transport.abort()
 
 
 async def test_deep_json_huge_numbers_and_bad_text_are_refused_and_harm_nothing(net: Net) -> None:
@@ -430,6 +432,30 @@ async def test_deep_json_huge_numbers_and_bad_text_are_refused_and_harm_nothing(
     await alice.settled()
     await alice.socket.send(b"\xff\xfe", text=True)
     assert (await alice.closed())[0] == 1007
+
+
+async def test_a_message_of_many_fragments_stops_at_the_frame_limit(
+    net: Net,
+) -> None:
+    bob = await net.join("bob")
+    alice = await net.join("alice")
+    stream = alice.socket.transport
+    stream.write(b"\x01\x80" + bytes(4))  # the first of a text message, empty; masked with zeros
+    with contextlib.suppress(Exception):
+        for _ in range(40):
+            stream.write(b"\x00\xfe\x10\x00" + bytes(4) + b" " * 4096)
+            await bob.settled()
+    assert (await alice.closed())[0] == 1009
+    await bob.settled()
+
+
+async def test_endless_empty_fragments_are_a_flood_and_hold_up_nobody(start_net: Callable[..., Net]) -> None:
+    net = start_net("--limits-agent-messages-burst", "50", "--limits-refusals-before-close", "20")
+    alice, bob = await net.join("alice"), await net.join("bob")
+    alice.socket.transport.write(b"\x01\x80" + bytes(4) + (b"\x00\x80" + bytes(4)) * 1000)
+    await bob.settled()
+    assert (await alice.closed())[0] == 4429
+    await bob.settled()
 
 
 async def test_a_compression_bomb_stops_at_the_frame_limit(
