@@ -8,6 +8,7 @@ where one is missing, and never writes a secret in the clear. All calls block: r
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import replace
 from typing import Any, Final
 
@@ -49,6 +50,7 @@ class Vault:
         self._identity: IdentityKey | None = IdentityKey.from_seed(secrets[IDENTITY])
         self._database_key = bytearray(secrets[DATABASE])
         self._random = random
+        self._turns = threading.RLock()  # a token may be stored while the passphrase is being changed
 
     def __repr__(self) -> str:
         return f"<Vault of {self._record.agent_id} in {self.backend}>"
@@ -198,10 +200,11 @@ class Vault:
             VaultError: the store refused.
         """
         purpose = TOKEN + name
-        key = self._live(self._key)
-        if self._store.get(entry_name(purpose, self._record.generation)) is None:
-            return None
-        return read_secret(self._store, self._record, key, purpose).decode()
+        with self._turns:
+            key = self._live(self._key)
+            if self._store.get(entry_name(purpose, self._record.generation)) is None:
+                return None
+            return read_secret(self._store, self._record, key, purpose).decode()
 
     def set_token(self, name: str, value: str | None) -> None:
         """Store a token, replace it, or with None delete it.
@@ -213,13 +216,14 @@ class Vault:
             VaultError: the store refused.
         """
         purpose = TOKEN + name
-        key = self._live(self._key)
-        if value is None:
-            self._store.delete(entry_name(purpose, self._record.generation))
-            return
-        if name not in self._record.tokens:
-            self._replace_record(tokens=(*self._record.tokens, name))
-        write_secrets(self._store, self._record, key, {purpose: value.encode()}, self._random)
+        with self._turns:
+            key = self._live(self._key)
+            if value is None:
+                self._store.delete(entry_name(purpose, self._record.generation))
+                return
+            if name not in self._record.tokens:
+                self._replace_record(tokens=(*self._record.tokens, name))
+            write_secrets(self._store, self._record, key, {purpose: value.encode()}, self._random)
 
     def check_passphrase(self, passphrase: str) -> None:
         """Check a passphrase that a person typed again, as for unlocking the screen. Takes as long as unlocking.
@@ -248,6 +252,11 @@ class Vault:
             PassphraseNeeded: the store requires one.
             VaultError: the store refused; the old passphrase still holds, unless only step 4 failed.
         """
+        with self._turns:
+            self._change_passphrase(new, kdf)
+
+    def _change_passphrase(self, new: str | None, kdf: Kdf | None) -> None:
+        """The steps of `change_passphrase`."""
         old_key = self._live(self._key)
         check_passphrase_fits(self._store, new)
         self._discard()
@@ -273,12 +282,13 @@ class Vault:
 
     def lock(self) -> None:
         """Wipe the secrets from memory, as far as Python allows. The vault can be used no more."""
-        if self._identity is not None:
-            self._identity.wipe()
-        self._identity = None
-        for secret in (self._database_key, self._key):
-            zero(secret)
-            secret.clear()
+        with self._turns:
+            if self._identity is not None:
+                self._identity.wipe()
+            self._identity = None
+            for secret in (self._database_key, self._key):
+                zero(secret)
+                secret.clear()
 
     def _live(self, secret: bytearray) -> bytearray:
         if not secret:
