@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from agentnet_desktop.agent.agent import Agent
-from agentnet_desktop.agent.ports import Client, OnFrame, OnSent, OnState
+from agentnet_desktop.agent.ports import Client, HeadNotKept, KeptHead, OnFrame, OnSent, OnState
 from agentnet_desktop.agent.tasks import Tasks
 from agentnet_desktop.control import ControlServer
 from agentnet_desktop.new_profile import (
@@ -42,6 +42,7 @@ from agentnet_desktop.store.engine import Database
 from agentnet_desktop.transport.client import RelayClient
 from agentnet_desktop.transport.endpoint import parse_endpoint
 from agentnet_desktop.transport.tokens import FileTokens, LocalTokens, TokenSource
+from agentnet_desktop.vault.errors import VaultError
 from agentnet_desktop.vault.vault import Vault
 
 __all__ = [
@@ -64,6 +65,7 @@ Passphrase = str | Callable[[], str] | None
 
 PATIENCE_S = 15.0
 _LOOK_AGAIN_S = 0.1
+LOG_HEAD = "log-head"
 
 
 def open_vault(
@@ -105,6 +107,37 @@ def needs_passphrase(paths: ProfilePaths) -> bool:
     return same_store and Vault.needs_passphrase(store)
 
 
+class VaultHeadKeeper:
+    """Keeps the log's newest head in the vault, wrapped like a token. Asks it in a thread: a keyring may be slow."""
+
+    def __init__(self, vault: Vault) -> None:
+        """Keeps the unlocked vault."""
+        self._vault = vault
+
+    async def save(self, head: KeptHead) -> None:
+        """Replaces the kept head; see `agent.ports.HeadKeeper`."""
+        value = f"{head.seq}.{head.entry_hash.hex()}.{head.signature.hex()}"
+        try:
+            await asyncio.to_thread(self._vault.set_token, LOG_HEAD, value)
+        except VaultError as error:
+            raise HeadNotKept(str(error)) from error
+        except OSError as error:
+            raise HeadNotKept(f"The vault file cannot be written: {error.strerror}.") from error
+
+    async def load(self) -> KeptHead | None:
+        """Returns the kept head; see `agent.ports.HeadKeeper`."""
+        try:
+            value = await asyncio.to_thread(self._vault.get_token, LOG_HEAD)
+            if value is None:
+                return None
+            seq, entry_hash, signature = value.split(".")
+            return KeptHead(int(seq), bytes.fromhex(entry_hash), bytes.fromhex(signature))
+        except VaultError as error:
+            raise HeadNotKept(str(error)) from error
+        except ValueError as error:
+            raise HeadNotKept("The key store's entry for the log's head is damaged.") from error
+
+
 class Holder:
     """An open profile: vault, database and agent, wired. Made by `open_profile` or `open_reader`."""
 
@@ -143,6 +176,7 @@ class Holder:
             clock=clock,
             random=random,
             keyring_backend=vault.backend,
+            head_keeper=VaultHeadKeeper(vault),
         )
 
     def _client(self, *, on_frame: OnFrame, on_state: OnState, on_sent: OnSent) -> Client:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from agentnet_desktop.agent.anchors import Anchors
 from agentnet_desktop.agent.commands import Commands
 from agentnet_desktop.agent.conversations import Conversations
 from agentnet_desktop.agent.deadlines import DeadlineQueue
@@ -34,12 +35,21 @@ from agentnet_desktop.agent.log_queries import LogQueries
 from agentnet_desktop.agent.negotiation import Negotiation
 from agentnet_desktop.agent.outcomes import Outcomes
 from agentnet_desktop.agent.people import People
-from agentnet_desktop.agent.ports import Availability, Client, ClientFactory, Clock, ConnectionLike, Random
+from agentnet_desktop.agent.ports import (
+    Availability,
+    Client,
+    ClientFactory,
+    Clock,
+    ConnectionLike,
+    HeadKeeper,
+    Random,
+)
 from agentnet_desktop.agent.presence import Presence
 from agentnet_desktop.agent.proof import Proof
 from agentnet_desktop.agent.queries import Queries
 from agentnet_desktop.agent.receiving import Receiving
 from agentnet_desktop.agent.repeats import Repeats
+from agentnet_desktop.agent.retention import Retention
 from agentnet_desktop.agent.sealing import Sealing
 from agentnet_desktop.agent.session_life import SessionLife
 from agentnet_desktop.agent.timing import Timing
@@ -57,6 +67,7 @@ if TYPE_CHECKING:
     from agentnet_desktop.store.outbox import OutboxRow
 
 BATCH = 64
+MOST_WAITING = 1024  # received and not stored while the disk refuses
 _STANDING = ("receive", "connection")  # tasks that run as long as the agent does
 _log = logging.getLogger(__name__)
 
@@ -78,6 +89,7 @@ class Agent(Commands):
         calendar: Availability | None = None,
         timing: Timing | None = None,
         deadlines: DeadlineQueue | None = None,
+        head_keeper: HeadKeeper | None = None,
     ) -> None:
         """Wires the agent; touches neither disk nor network.
 
@@ -93,6 +105,7 @@ class Agent(Commands):
             calendar: source of free time; None: working hours from the settings.
             timing: other spans of time than the protocol's, for tests.
             deadlines: another queue than one on the running loop, for tests.
+            head_keeper: where the log's newest head is kept; None: only in the database.
         """
         self.agent_id = agent_id
         self.keyring_backend = keyring_backend
@@ -109,6 +122,8 @@ class Agent(Commands):
         )
         self._figures = Figures(ground)
         self._journal = journal = Journal(ground)
+        self._anchors = Anchors(ground, journal, head_keeper)
+        self._retention = Retention(ground)
         self._presence = presence = Presence(ground, journal)
         trust = Trust(ground, journal, presence)
         life = SessionLife(ground, trust)
@@ -137,6 +152,7 @@ class Agent(Commands):
         life.on_active = delivery.look
         life.on_replaced = receiving.replaced
         self._frames: deque[tuple[Element, bytes]] = deque()
+        self._stalled = False
         self._arrived = asyncio.Event()
         self._connection = ConnectionView(ConnectionState.OFFLINE, relay_url)
         self._client: Client = client_factory(
@@ -144,7 +160,7 @@ class Agent(Commands):
         )
         self._started = False
         self.log = LogQueries(db, clock=clock, own_id=agent_id, zone=ZoneInfo(local_zone()))
-        self.proof = Proof(ground, self.log)
+        self.proof = Proof(ground, self.log, self._anchors.kept)
         ground.connect(self._client.send)
         self._schedule()
 
@@ -175,7 +191,9 @@ class Agent(Commands):
         if self._started:
             return
         self._started = True
+        await self._anchors.begin()
         await self._ground.turn(self._recover)
+        self._retention.start()
         self._ground.tasks.start(self._receive(), name="receive")
         self._ground.tasks.start(self._client.run(), name="connection")
 
@@ -196,13 +214,20 @@ class Agent(Commands):
         self._started = False
         self._ground.deadlines.close()
         await self._client.stop()
-        await self._drain()
+        await self._drain_at_the_end()
+        await self._anchors.end()
         await self._ground.tasks.cancel_all()
 
     async def _drain(self) -> None:
         """Handles what arrived before the goodbye."""
         while self._frames:
             await self._take()
+
+    async def _drain_at_the_end(self) -> None:
+        try:
+            await self._drain()
+        except StoreError as fault:  # not acknowledged: the peers send it again
+            _log.warning("what arrived last could not be stored: %s", fault.kind)
 
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Calls `listener` on the loop's thread for every event, after its transaction committed.
@@ -247,8 +272,11 @@ class Agent(Commands):
     # ---------------------------------------------------------------------------------------- the client
 
     def _on_frame(self, elements: list[Element], raw: bytes) -> None:
+        if self._stalled and len(self._frames) >= MOST_WAITING:
+            return  # not acknowledged, so it comes again
         self._frames.extend((element, raw) for element in elements)
-        self._arrived.set()
+        if not self._stalled:
+            self._arrived.set()
 
     async def _receive(self) -> None:
         while True:
@@ -260,18 +288,31 @@ class Agent(Commands):
                 return
             except StoreError as fault:
                 _log.warning("what arrived could not be stored: %s", fault.kind)
+                self._wait_for_the_disk()
 
     async def _take(self) -> None:
         """Handles what has gathered in one turn; when that fails, one by one, so that only the culprit is left out."""
         batch = [self._frames.popleft() for _ in range(min(BATCH, len(self._frames)))]
         try:
             await self._ground.turn(lambda turn: self._inbound.batch(turn, batch))
-        except StoreError:
-            raise  # the disk is full or read-only: nothing was acknowledged, so the peers send it again
+        except StoreError:  # the disk is full or read-only: nothing was acknowledged
+            room = MOST_WAITING - len(self._frames)  # what has no room here, the peers send again
+            self._frames.extendleft(reversed(batch[: max(0, room)]))
+            raise
         except Exception:  # a fault of ours in one message must not stop the others
             _log.exception("a batch of %d could not be handled", len(batch))
             for item in batch:
                 await self._take_one(item)
+
+    def _wait_for_the_disk(self) -> None:
+        """Lets what arrived wait; it is tried again in a moment."""
+        self._stalled = True
+        again = self._ground.clock() + self._ground.timing.store_retry
+        self._ground.deadlines.set("receive", again, self._try_again)
+
+    def _try_again(self) -> None:
+        self._stalled = False
+        self._arrived.set()
 
     async def _take_one(self, item: tuple[Element, bytes]) -> None:
         try:
@@ -307,7 +348,9 @@ class Agent(Commands):
         self._ground.hub.tell(ConnectionChanged(self._connection))
 
     def _connected(self, turn: Turn) -> None:
-        """A connection stands: whom to announce, then what waits."""
+        """A connection stands: whom to announce, then what waits. Later than thought, where a disk was full."""
+        if self._connection.state is not ConnectionState.CONNECTED:
+            return
         self._presence.forget()
         self._presence.connected = True
         self._presence.announce(turn)
@@ -316,6 +359,8 @@ class Agent(Commands):
 
     def _disconnected(self, turn: Turn) -> None:
         """The connection is gone: nobody's presence is known, and nothing can be sent."""
+        if self._connection.state is ConnectionState.CONNECTED:
+            return  # it is back: see `_connected`
         self._presence.connected = False
         for contact in contacts.every(turn.session):
             if self._presence.online(contact.agent_id) is not None:
@@ -335,7 +380,8 @@ class Agent(Commands):
     @property
     def is_quiet(self) -> bool:
         """Whether nothing received waits and no transaction is under way; deadlines may be."""
-        return not self._frames and self._ground.busy == 0 and len(self._ground.tasks) <= len(_STANDING)
+        idle = self._stalled or not self._frames
+        return idle and self._ground.busy == 0 and len(self._ground.tasks) <= len(_STANDING)
 
     # ---------------------------------------------------------------------------------------- the rooms
 

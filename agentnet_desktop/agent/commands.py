@@ -39,6 +39,7 @@ from agentnet_desktop.agent.people import People
 from agentnet_desktop.agent.presence import Presence
 from agentnet_desktop.agent.queries import Queries, QueryHandler
 from agentnet_desktop.agent.timing import DAY_MS
+from agentnet_desktop.agent.upkeep import Upkeep
 from agentnet_desktop.agent.views import (
     answer_view,
     keys_view,
@@ -54,7 +55,7 @@ from agentnet_desktop.store.contacts import Contact
 from agentnet_desktop.store.proposals import StoredProposal
 
 
-class Commands:
+class Commands(Upkeep):
     """What a face may ask of an agent."""
 
     _ground: Ground

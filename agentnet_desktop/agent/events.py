@@ -342,6 +342,13 @@ class SecurityRaised:
     view: SecurityView
 
 
+@dataclass(frozen=True, slots=True)
+class StorageChanged:
+    """The database cannot be written, or can be again. What came in meanwhile was not acknowledged."""
+
+    problem: str  # one sentence for a person; empty: all is well again
+
+
 Event = (
     ConnectionChanged
     | LogAppended
@@ -352,4 +359,5 @@ Event = (
     | QueryAnswered
     | OutboxChanged
     | SecurityRaised
+    | StorageChanged
 )

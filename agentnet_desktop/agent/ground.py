@@ -16,10 +16,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from agentnet_desktop.agent.deadlines import DeadlineQueue
-from agentnet_desktop.agent.events import Event, LogAppended, LogChanged, LogRow
+from agentnet_desktop.agent.events import Event, LogAppended, LogChanged, LogRow, StorageChanged
 from agentnet_desktop.agent.ports import Availability, Clock, Random
 from agentnet_desktop.agent.tasks import Tasks
 from agentnet_desktop.agent.timing import Timing
+from agentnet_desktop.store.errors import DatabaseClosed, StoreError
 from relay.wire.envelope import Envelope, new_id
 
 if TYPE_CHECKING:
@@ -125,6 +126,8 @@ class Ground:
         self._transmit: Callable[[Sequence[Envelope]], bool] = lambda _: False
         self._due: dict[str, Callable[[], None]] = {}
         self._busy = 0
+        self._retries = 0
+        self.storage_problem = ""  # one sentence while the database cannot be written
         self.failpoint: Callable[[str], Awaitable[None]] | None = None  # tests of crashes set it
 
     def connect(self, transmit: Callable[[Sequence[Envelope]], bool]) -> None:
@@ -170,13 +173,31 @@ class Ground:
         try:
             if self.failpoint is not None:
                 await self.failpoint("begin")
-            result = await self.db.write(work)
+            result = await self._write(work)
             if self.failpoint is not None:
                 await self.failpoint("committed")
             self._follow(begun[0])
         finally:
             self._busy -= 1
         return result
+
+    async def _write(self, work: Callable[[Session], T]) -> T:
+        """Writes, and tells when the disk begins to refuse and when it takes again."""
+        try:
+            result = await self.db.write(work)
+        except DatabaseClosed:
+            raise
+        except StoreError as fault:
+            self._storage(str(fault))
+            raise
+        if self.storage_problem:
+            self._storage("")
+        return result
+
+    def _storage(self, problem: str) -> None:
+        if problem != self.storage_problem:
+            self.storage_problem = problem
+            self.hub.tell(StorageChanged(problem))
 
     async def until(
         self, kind: type[Event], check: Callable[[], Awaitable[T | None]], timeout_s: float
@@ -203,8 +224,19 @@ class Ground:
         return found
 
     def start_turn(self, job: Callable[[Turn], None], *, name: str) -> None:
-        """Runs `job` as a turn in a task of its own."""
-        self.tasks.start(self.turn(job), name=name)
+        """Runs `job` as a turn in a task of its own, and again later while the disk refuses it."""
+        self.tasks.start(self._insist(job, name), name=name)
+
+    async def _insist(self, job: Callable[[Turn], None], name: str) -> None:
+        try:
+            await self.turn(job)
+        except DatabaseClosed:
+            raise
+        except StoreError as fault:
+            _log.warning("%s waits for the disk: %s", name, fault.kind)
+            self._retries += 1
+            again = self.clock() + self.timing.store_retry
+            self.deadlines.set(("again", self._retries), again, lambda: self.start_turn(job, name=name))
 
     def _follow(self, turn: Turn) -> None:
         fresh = {row.seq for row in turn.appended}

@@ -1,12 +1,14 @@
 """The edges of an agent: what it needs from outside, as protocols, so that tests can stand in for each.
 
-Two edges: the client that holds the connection to the relay (`transport.client.RelayClient`, or the
-in-memory one of the tests' simulator), and the source of free time (`calendars`). This module decides nothing.
+Three edges: the client that holds the connection to the relay (`transport.client.RelayClient`, or the
+in-memory one of the tests' simulator), the source of free time (`calendars`), and the keeper of the log's head (the
+key store). This module decides nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from agentnet_desktop.calendars.hours import Span
@@ -112,3 +114,34 @@ class Availability(Protocol):
 
     def free(self, start: int, end: int, busy: Sequence[Span]) -> list[Span]:
         """Returns the free stretches within [start, end), in order, without those in `busy`."""
+
+
+class HeadNotKept(Exception):
+    """The keeper refused. Its text is a sentence for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptHead:
+    """The log's newest head that was put into safety: entry `seq` has `entry_hash` (32 bytes), signed (64 bytes)."""
+
+    seq: int
+    entry_hash: bytes
+    signature: bytes
+
+
+class HeadKeeper(Protocol):
+    """A place for the log's newest head that does not come back with an old copy of the database."""
+
+    async def save(self, head: KeptHead) -> None:
+        """Replaces what was kept.
+
+        Raises:
+            HeadNotKept: the place refused; what was kept stays.
+        """
+
+    async def load(self) -> KeptHead | None:
+        """Returns what was kept, or None where nothing ever was.
+
+        Raises:
+            HeadNotKept: it cannot be read.
+        """

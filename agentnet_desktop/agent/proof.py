@@ -6,7 +6,7 @@ long runs on a thread of its own, tells its progress, and stops when its caller 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from agentnet_desktop.agent.errors import AgentError, BadInput
 from agentnet_desktop.agent.events import Direction, LogRow, Verified
 from agentnet_desktop.agent.ground import Ground
 from agentnet_desktop.agent.log_queries import LogQueries, on_a_thread
+from agentnet_desktop.agent.ports import HeadNotKept
 from agentnet_desktop.audit.compare import Difference, compare_files
 from agentnet_desktop.audit.export import Exported, ExportFormat, Source
 from agentnet_desktop.audit.exported import Footer, Header, read_header, read_lines, verify_file
@@ -26,6 +27,7 @@ from agentnet_desktop.audit.items import Item, NotAnExport
 from agentnet_desktop.audit.verify import Report
 from agentnet_desktop.crypto.chain import sign_head
 from agentnet_desktop.store import contacts, settings
+from agentnet_desktop.store.audit_log import Anchor
 
 _LAST = "log_verified"
 MOST_ROWS = 100_000
@@ -56,20 +58,38 @@ class OpenedExport:
 class Proof:
     """What a person asks of the log as evidence."""
 
-    def __init__(self, ground: Ground, log: LogQueries) -> None:
-        """Binds to one agent's log."""
+    def __init__(
+        self, ground: Ground, log: LogQueries, kept: Callable[[], Awaitable[Sequence[Anchor]]]
+    ) -> None:
+        """Binds to one agent's log; `kept` gives the statements about it that the key store holds."""
         self._ground = ground
         self._log = log
+        self._kept = kept
+
+    async def kept_heads(self) -> Sequence[Anchor]:
+        """Returns what the key store holds about the log, to verify it against.
+
+        Raises:
+            AgentError: the key store gave no answer.
+        """
+        try:
+            return await self._kept()
+        except HeadNotKept as error:
+            raise AgentError(f"The log cannot be compared with the head in the key store. {error}") from error
 
     async def verify(self, progress: Progress | None = None) -> Report:
         """Verifies the whole log, with the keys that are pinned, and remembers how far it was good.
 
         Args:
             progress: is told the place of each entry, on another thread.
+
+        Raises:
+            AgentError: the key store, which holds the log's newest head, gave no answer.
         """
         keys = await self._ground.db.read(_pinned)
+        anchors = await self.kept_heads()
         report = await self._log.verify(
-            identity_key=self._ground.identity.public, keys=keys, progress=progress
+            identity_key=self._ground.identity.public, keys=keys, anchors=anchors, progress=progress
         )
         bad = report.first_bad
         known = LastVerified(report.last, self._ground.clock(), bad.seq if bad is not None else 0)

@@ -15,7 +15,7 @@ DAY_MS = 24 * HOUR_MS
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Spans in milliseconds, and the two limits that belong to them."""
+    """Spans in milliseconds, and the limits that belong to them."""
 
     message_life: int = 7 * DAY_MS  # an outbox row's
     handshake_life: int = 7 * DAY_MS  # a pending handshake and its ephemeral key
@@ -27,4 +27,7 @@ class Timing:
     rotation_age: int = 30 * DAY_MS
     rotation_messages: int = 1000
     query_answer: int = DAY_MS  # then TIMEOUT_ERROR in the sender's own log
+    anchor_age: int = 5 * MINUTE_MS  # an entry that no signed head covers yet, at most
+    anchor_entries: int = 1000  # and so many of them
+    store_retry: int = 5 * SECOND_MS  # after a disk that was full or read-only
     in_flight: int = 256  # messages sent and not yet delivered; the rest waits in the outbox

@@ -113,6 +113,8 @@ def _check_end(verifier: Verifier, header: Header, footer: Footer | None, report
             chain.verify_head(header.identity_key, footer.seq, footer.entry_hash, footer.signature)
         except CryptoError:
             verifier.complain(footer.seq, "SIGNATURE", "The signature over the log's end does not verify.")
+        else:
+            verifier.signed_end(footer.seq)
 
 
 def read_header(path: Path) -> Header:

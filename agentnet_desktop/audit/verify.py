@@ -59,6 +59,7 @@ class Report:
         int  # up to here the log is complete by what somebody else, or a signature, says; 0: nobody says
     )
     keys: Mapping[str, tuple[str, ...]]  # fingerprints by agentId: compare them with the people
+    held_to: int = 0  # of that, what the key store or receipts in peers' hands say, and not only the owner
 
     @property
     def intact(self) -> bool:
@@ -104,7 +105,7 @@ class Verifier:
         self._last = first - 1
         self._head: bytes | None = chain.GENESIS if first == 1 else None
         self._problems: list[Problem] = []
-        self._entries = self._stubs = self._undisclosed = self._anchored_to = 0
+        self._entries = self._stubs = self._undisclosed = self._anchored_to = self._held_to = 0
         self._forgotten = 0  # the last entry without content
         self._retained_from = 0  # content up to here was deleted by retention, which the log says itself
 
@@ -157,6 +158,7 @@ class Verifier:
             last=self._last,
             head=self._head or b"",
             anchored_to=self._anchored_to,
+            held_to=self._held_to,
             keys=self._author.fingerprints(),
         )
 
@@ -261,6 +263,12 @@ class Verifier:
                 self._complain(item.seq, "REWRITTEN", words)
             elif self._signed(anchor):
                 self._anchored_to = item.seq
+                if anchor.kind != "SIGNED":
+                    self._held_to = item.seq
+
+    def signed_end(self, seq: int) -> None:
+        """Notes that the owner's signature over the last entry, which the caller checked, holds."""
+        self._anchored_to = max(self._anchored_to, seq)
 
     def _signed(self, anchor: Anchor) -> bool:
         if anchor.kind != "SIGNED":

@@ -100,6 +100,7 @@ async def _verify(args: Namespace) -> int:
             own_id=holder.settings.agent_id,
             identity_key=holder.vault.identity.public,
             keys=await _known_keys(holder),
+            anchors=await holder.agent.proof.kept_heads(),
         )
     return _told(args, report)
 
@@ -110,12 +111,10 @@ def _told(args: Namespace, report: Report) -> int:
 
     out = Output(as_json=args.json)
     bad = report.first_bad
-    held = (
-        f"complete up to entry {report.anchored_to} by what others hold"
-        if report.anchored_to
-        else ("nothing that others hold says how far it goes")
+    proved = (
+        f"{report.signatures} authors, {report.commitments} contents, {report.receipts} receipts proved; "
+        f"{_completeness(report)}"
     )
-    proved = f"{report.signatures} authors, {report.commitments} contents, {report.receipts} receipts proved; {held}"
     words = f"Intact: {report.entries} entries, {proved}."
     if bad is not None:
         words = (
@@ -125,6 +124,20 @@ def _told(args: Namespace, report: Report) -> int:
     for agent_id, prints in report.keys.items():
         out.say(f"  key of {shown(agent_id, 64)}: {', '.join(prints)}")
     return outcome.DONE if report.intact else outcome.TAMPERED
+
+
+def _completeness(report: Report) -> str:
+    """Says up to where nothing is missing, and by whose word."""
+    if not report.anchored_to:
+        return "nothing says how far it goes"
+    signed = f"complete up to entry {report.anchored_to} by its owner's signature"
+    if report.held_to == report.anchored_to:
+        return f"complete up to entry {report.held_to} by what the key store or peers hold"
+    return (
+        f"{signed}, up to entry {report.held_to} by what the key store or peers hold"
+        if report.held_to
+        else signed
+    )
 
 
 async def _compare(args: Namespace) -> int:

@@ -99,13 +99,15 @@ class _LiveLog:
         holder.agent.subscribe(self._hear)
 
     def _hear(self, event: Event) -> None:
-        from agentnet_desktop.agent.events import ConnectionChanged, LogAppended
+        from agentnet_desktop.agent.events import ConnectionChanged, LogAppended, StorageChanged
 
         if isinstance(event, LogAppended):
             for row in event.rows:
                 self._rows.put_nowait(row)
         elif isinstance(event, ConnectionChanged):
             self._tell(event.view)
+        elif isinstance(event, StorageChanged):
+            self._out.warn(f"agentnet run: {event.problem or 'The database can be written again.'}")
         self._answering.hear(event)
 
     def _tell(self, view: ConnectionView) -> None:

@@ -36,15 +36,24 @@ class DiskUse:
 
 def disk_use(session: Session) -> DiskUse:
     """Returns what the database takes on disk."""
-    connection = session.connection()
-
-    def number(pragma: str) -> int:
-        return int(connection.exec_driver_sql(pragma).scalar_one())
-
-    size = number("PRAGMA page_size")
+    size, pages, free = _pages(session)
     kept = session.execute(select(func.count()).select_from(_contents)).scalar_one()
-    pages, free = number("PRAGMA page_count"), number("PRAGMA freelist_count")
     return DiskUse(pages * size, free * size, audit_log.head(session).seq, int(kept))
+
+
+def free_pages(session: Session) -> int:
+    """Returns how many pages of the file are free."""
+    return _pages(session)[2]
+
+
+def _pages(session: Session) -> tuple[int, int, int]:
+    """Returns a page's size in bytes, the number of pages, and how many of them are free."""
+    connection = session.connection()
+    size, pages, free = (
+        int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+        for name in ("page_size", "page_count", "freelist_count")
+    )
+    return size, pages, free
 
 
 def forget_before(session: Session, time: int, now: int, limit: int = BATCH) -> LogEntry | None:
@@ -76,9 +85,9 @@ def forget_over(session: Session, most_bytes: int, now: int, limit: int = BATCH)
     Returns:
         The entry that says what went; None when nothing did.
     """
-    use = disk_use(session)
+    size, pages, free = _pages(session)
     first = _first_kept(session)
-    if first is None or use.file - use.free <= most_bytes:
+    if first is None or (pages - free) * size <= most_bytes:
         return None
     return _forget(session, first, min(first + limit - 1, audit_log.head(session).seq), now)
 
@@ -86,8 +95,9 @@ def forget_over(session: Session, most_bytes: int, now: int, limit: int = BATCH)
 def give_back_pages(session: Session, pages: int = 1_000) -> None:
     """Gives free pages at the end of the file back to the disk, at most so many."""
     connection = session.connection()
-    free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
-    for _ in range(min(pages, free)):  # the driver takes one step of a statement without rows: one page
+    for _ in range(
+        min(pages, free_pages(session))
+    ):  # the driver takes one step of a statement without rows: one page
         connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
 
 

@@ -103,13 +103,12 @@ async def test_links_that_cannot_be_used_say_why(world: World, alice: Peer, bob:
     assert await alice.agent.contacts() == []
 
 
-async def change_key(world: World, alice: Peer) -> Peer:
-    """Alice loses her profile and comes back with another identity key."""
-    await alice.stop()
-    world.peers.remove(alice)
-    alice.path = alice.path.with_name("alice-old.db")
-    (world.folder / "alice.db").rename(alice.path)
-    return await world.add("alice", seed="alice's new machine")
+async def change_key(world: World, peer: Peer) -> Peer:
+    """Somebody loses their profile and comes back with another identity key."""
+    await peer.stop()
+    world.peers.remove(peer)
+    peer.path = peer.path.rename(peer.path.with_name(f"{peer.agent_id}-old.db"))
+    return await world.add(peer.agent_id, seed=f"{peer.agent_id}'s new machine")
 
 
 async def test_a_changed_key_stops_sending_until_the_person_decides(

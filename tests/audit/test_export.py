@@ -60,6 +60,7 @@ def test_an_exported_file_verifies_without_database_and_keys(talk: Talk, file: P
     report = verify_file(file)
     assert report.problems == ()
     assert (report.entries, report.signatures, report.commitments, report.receipts) == (14, 6, 6, 3)
+    assert (report.anchored_to, report.held_to) == (14, 0)  # its owner signed the end; nobody else was asked
     header = read_header(file)
     assert (header.agent_id, header.identity_key) == ("alice", talk.alice.identity.public)
     assert verify_file(

@@ -59,6 +59,7 @@ def test_a_good_log_is_intact_and_everything_in_it_is_proved(talk: Talk) -> None
         assert (report.signatures, report.commitments, report.receipts) == (6, 6, 3)
         assert (report.first, report.last, report.entries, report.stubs) == (1, 14, 14, 0)
         assert report.anchored_to == 14
+        assert report.held_to == (13 if party is talk.alice else 11)
         assert report.undisclosed == 0
         assert report.keys == {
             "alice": (fingerprint(talk.alice.identity.public),),

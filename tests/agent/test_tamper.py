@@ -1,0 +1,151 @@
+"""The log that two real agents made of one conversation: whatever is done to it is found, and the place named."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agentnet_desktop.audit.exported import verify_file
+from agentnet_desktop.audit.items import Item
+from agentnet_desktop.audit.verify import Report, Verifier, database_items
+from agentnet_desktop.crypto import chain
+from agentnet_desktop.protocol.canonical import jcs
+from agentnet_desktop.store import audit_log
+from agentnet_desktop.store.audit_log import Anchor
+from tests.agent.conftest import WEEK, Peer, World, draft
+
+
+@pytest.fixture
+async def spoken(world: World, friends: tuple[Peer, Peer]) -> Peer:
+    """Alice after a query, two proposals and their answers, with Bob."""
+    alice, bob = friends
+    await alice.agent.query("bob", "AVAILABILITY", WEEK)
+    await alice.agent.propose(["bob"], draft("Lunch"))
+    await bob.agent.propose(["alice"], draft("Tea"))
+    await world.settle()
+    for peer in (alice, bob):
+        for shown in await peer.agent.proposals():
+            if shown.ref in peer.arrivals():
+                await peer.agent.accept(shown.ref)
+    await world.settle()
+    await alice.agent._anchors.anchor()
+    assert (await alice.agent.proof.verify()).intact
+    return alice
+
+
+def judged(items: list[Item], peer: Peer) -> Report:
+    """Verifies entries against what the agent's database holds of its head."""
+    anchors = peer.db.read_sync(audit_log.anchors)
+    key = peer.identity.public
+    verifier = Verifier(peer.agent_id, identity_key=key, anchors=anchors, keys={peer.agent_id: (key,)})
+    for item in items:
+        verifier.feed(item)
+    return verifier.finish()
+
+
+def changes(item: Item) -> list[Item]:
+    """Every way to change one thing of one entry."""
+    body = dict(item.body or {})
+    found = []
+    for name, value in body.items():
+        other = (value + 1) if isinstance(value, int) else f"{value or ''}0"
+        found.append(replace(item, body=body | {name: (not value) if isinstance(value, bool) else other}))
+    for name in ("entry_hash", "previous_hash", "wire", "plaintext", "details", "salt"):
+        data = getattr(item, name)
+        if data:
+            found.append(replace(item, **{name: data[:-1] + bytes([data[-1] ^ 1])}))
+    return [*found, replace(item, summary="invented"), replace(item, content={"invented": 1})]
+
+
+async def test_every_change_of_every_entry_is_found_in_its_place(spoken: Peer) -> None:
+    items = list(database_items(spoken.db))
+    assert len(items) > 25
+    assert judged(items, spoken).intact
+    chosen = random.Random(4)
+    for place, item in enumerate(items):
+        for changed in chosen.sample(changes(item), 6):
+            bad = judged([*items[:place], changed, *items[place + 1 :]], spoken).first_bad
+            assert bad is not None
+            assert bad.seq in (item.seq, item.seq + 1, changed.text("seq"), (changed.body or {})["seq"])
+
+
+async def test_every_deletion_insertion_swap_and_truncation_is_found_in_its_place(spoken: Peer) -> None:
+    items = list(database_items(spoken.db))
+    for place in range(len(items) - 1):
+        forged = {
+            "deleted": [*items[:place], *items[place + 1 :]],
+            "doubled": [*items[: place + 1], *items[place:]],
+            "swapped": [*items[:place], items[place + 1], items[place], *items[place + 2 :]],
+            "cut off": items[: place + 1],
+        }
+        for what, attempt in forged.items():
+            report = judged(attempt, spoken)
+            assert not report.intact, (what, place)
+            where = {problem.seq for problem in report.problems if problem.kind != "RECEIPT_MISSING"}
+            assert min(where) in (place + 1, place + 2), (what, place, report.problems)
+
+
+async def test_a_log_made_anew_from_any_place_is_found_by_a_signed_head(spoken: Peer) -> None:
+    items = list(database_items(spoken.db))
+    for left_out in range(len(items)):
+        previous, forged = chain.GENESIS, []
+        for place, item in enumerate([*items[:left_out], *items[left_out + 1 :]], 1):
+            body = {**(item.body or {}), "seq": place}
+            made = chain.entry_hash(previous, jcs(body))
+            forged.append(replace(item, seq=place, body=body, previous_hash=previous, entry_hash=made))
+            previous = made
+        kinds = {problem.kind for problem in judged(forged, spoken).problems}
+        assert kinds & {"REWRITTEN", "TRUNCATED"}, left_out
+
+
+async def test_rows_removed_together_with_what_the_database_says_of_them_are_found_outside_it(
+    spoken: Peer,
+) -> None:
+    """What the threat model states: the database's own anchors go with the rows; the key store's do not."""
+    end = await spoken.db.read(audit_log.head)
+    items = list(database_items(spoken.db))[:4]
+    quiet = Verifier(spoken.agent_id, identity_key=spoken.identity.public)
+    told = Verifier(
+        spoken.agent_id,
+        identity_key=spoken.identity.public,
+        anchors=[Anchor(end.seq, end.entry_hash, "KEYRING", "", 0)],
+    )
+    for item in items:
+        quiet.feed(item)
+        told.feed(item)
+    assert quiet.finish().intact
+    assert [problem.kind for problem in told.finish().problems] == ["TRUNCATED"]
+
+
+def invent_plaintext(line: dict[str, object]) -> None:
+    line["plaintext"] = "eyJkYXRhIjp7ImludmVudGVkIjoxfX0="
+
+
+def invent_content(line: dict[str, object]) -> None:
+    line["content"] = {"title": "something else"}
+
+
+@pytest.mark.parametrize("invent", [invent_plaintext, invent_content])
+async def test_what_was_never_said_is_found_in_an_export(
+    spoken: Peer, tmp_path: Path, invent: Callable[[dict[str, object]], None]
+) -> None:
+    out = tmp_path / "log.jsonl"
+    await spoken.agent.proof.export(out)
+    good = verify_file(out)
+    assert good.intact
+    assert good.anchored_to == good.last
+    lines = out.read_text().splitlines()
+    sealed = [n for n, line in enumerate(lines) if '"plaintext":' in line]
+    assert len(sealed) > 5
+    for number in sealed:
+        line = json.loads(lines[number])
+        invent(line)
+        out.write_text("\n".join([*lines[:number], json.dumps(line), *lines[number + 1 :]]) + "\n")
+        bad = verify_file(out).first_bad
+        assert bad is not None
+        assert bad.seq == line["seq"]
