@@ -24,3 +24,4 @@ def test_an_error_says_what_was_wrong() -> None:
 def test_a_refused_handshake_says_which_rule_it_broke() -> None:
     error = HandshakeRefused(Refusal.SUITE, "no suite")
     assert (error.word, error.refusal, error.reason) == ("HANDSHAKE_REFUSED:SUITE", Refusal.SUITE, "no suite")
+    assert str(error) == "no suite"

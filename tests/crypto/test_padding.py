@@ -56,3 +56,8 @@ def test_padding_comes_off_again(plaintext: bytes) -> None:
 def test_padding_of_another_form_or_length_is_refused(padded: bytes) -> None:
     with pytest.raises(ContentInvalid, match="padding"):
         unpad(padded)
+
+
+def test_padding_is_a_mark_and_zeros() -> None:
+    assert pad(b"x") == b"x\x80" + bytes(254)
+    assert unpad(b"x\x80" + bytes(254)) == b"x"

@@ -58,3 +58,7 @@ def test_any_two_keys_have_a_number_of_60_digits(a: bytes, b: bytes) -> None:
     number = safety_number(ALICE, a, BOB, b)
     assert len(number) == 60 and number.isdecimal()
     assert number == safety_number(BOB, b, ALICE, a)
+
+
+def test_nothing_is_the_same_number_as_nothing() -> None:
+    assert not same_number("", "")
