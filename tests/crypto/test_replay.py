@@ -118,3 +118,25 @@ def test_everything_is_handed_on_exactly_once_whatever_the_order_losses_and_rest
         handed += window.skip().ready
     assert handed == sorted(handed)
     assert sorted(handed + late) == sorted(received)
+
+
+def test_a_stored_window_is_short_however_many_seqs_it_names() -> None:
+    window = ReceiveWindow()
+    for seq in (1, 10, 11, 12, 20, 30, 31):
+        window.accept(seq)
+    assert window.to_bytes() == b"2;10-12,20-20,30-31;"
+    window.skip()
+    assert window.to_bytes() == b"13;20-20,30-31;2-9"
+    window.skip()
+    assert window.to_bytes() == b"21;30-31;2-9,13-19"
+
+
+def test_four_thousand_given_up_seqs_are_remembered() -> None:
+    window = ReceiveWindow()
+    given_up: list[int] = []
+    while len(given_up) <= 4000:
+        window.accept(window.next + 1000)
+        given_up += window.skip().missing
+    assert len(given_up) == 5000
+    assert window.accept(given_up[-4001]) == Duplicate()
+    assert window.accept(given_up[-4000]) == Late()
