@@ -39,7 +39,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from benchmarks.mutants import Mutant, mutants
-from benchmarks.pure_modules import ROOT, modules, test_files
+from benchmarks.pure_modules import ROOT, modules, own_tests
 from benchmarks.table import Table
 
 LONG = True
@@ -183,7 +183,7 @@ def _judge(module: str, out: Path) -> None:
     """Judge every mutant of a module, and write the verdicts as JSON."""
     _tame_hypothesis()
     gc.disable()  # a fork lives for a second
-    files = test_files(module)
+    files = own_tests(module)
     base = _baseline(module, files)
     lines: dict[int, list[str]] = {int(line): tests for line, tests in base["lines"].items()}
     seconds: dict[str, float] = base["seconds"]

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.pure_modules import ROOT, modules, test_files
+from benchmarks.pure_modules import ROOT, modules, own_tests
 from benchmarks.table import Table
 
 PROCESSES = 2
@@ -72,7 +72,7 @@ def _measure(folder: Path, module: str) -> dict[str, Any]:
     coverage = [sys.executable, "-m", "coverage"]
     rc = f"--rcfile={folder / 'rc'}"
     ran = subprocess.run(
-        [*coverage, "run", rc, f"--include={module}", "-m", "pytest", "-q", "-x", *test_files(module)],
+        [*coverage, "run", rc, f"--include={module}", "-m", "pytest", "-q", "-x", *own_tests(module)],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -40,7 +40,7 @@ def modules(words: Sequence[str] = ()) -> list[str]:
     return [path for path in found if not words or any(word in path for word in words)]
 
 
-def test_files(module: str) -> list[str]:
+def own_tests(module: str) -> list[str]:
     """A module's own test files."""
     folder = Path("tests") / Path(module.removeprefix("agentnet_desktop/")).parent
     return [(folder / f"{name}.py").as_posix() for name in _TESTS.get(module, (f"test_{Path(module).stem}",))]
