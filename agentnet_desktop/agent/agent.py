@@ -29,7 +29,7 @@ from agentnet_desktop.agent.events import (
 from agentnet_desktop.agent.figures import Figures
 from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.agent.handshakes import Handshakes
-from agentnet_desktop.agent.inbound import Element, Inbound
+from agentnet_desktop.agent.inbound import Element, Inbound, may_linger
 from agentnet_desktop.agent.journal import Journal
 from agentnet_desktop.agent.log_queries import LogQueries
 from agentnet_desktop.agent.negotiation import Negotiation
@@ -122,8 +122,7 @@ class Agent(Commands):
         )
         self._figures = Figures(ground)
         self._journal = journal = Journal(ground)
-        self._anchors = Anchors(ground, journal, head_keeper)
-        self._retention = Retention(ground)
+        self._keep_log(ground, journal, head_keeper)
         self._presence = presence = Presence(ground, journal)
         trust = Trust(ground, journal, presence)
         life = SessionLife(ground, trust)
@@ -159,10 +158,16 @@ class Agent(Commands):
             on_frame=self._on_frame, on_state=self._on_state, on_sent=self._on_sent
         )
         self._started = False
-        self.log = LogQueries(db, clock=clock, own_id=agent_id, zone=ZoneInfo(local_zone()))
-        self.proof = Proof(ground, self.log, self._anchors.kept)
         ground.connect(self._client.send)
         self._schedule()
+
+    def _keep_log(self, ground: Ground, journal: Journal, head_keeper: HeadKeeper | None) -> None:
+        """Wires what reads, proves and keeps the log."""
+        zone = ZoneInfo(local_zone())
+        self._anchors = Anchors(ground, journal, head_keeper)
+        self._retention = Retention(ground)
+        self.log = LogQueries(ground.db, clock=ground.clock, own_id=ground.agent_id, zone=zone)
+        self.proof = Proof(ground, self.log, self._anchors.kept)
 
     def _schedule(self) -> None:
         """Says what each deadline does."""
@@ -177,6 +182,7 @@ class Agent(Commands):
         for key, job in jobs.items():
             self._ground.on_due(key, self._starter(job, key))
         self._ground.on_due("count", self._count)
+        self._ground.on_due("company", self._look)
 
     def _count(self) -> None:
         self._ground.tasks.start(self._delivery.count(), name="count the outbox")
@@ -275,6 +281,14 @@ class Agent(Commands):
         if self._stalled and len(self._frames) >= MOST_WAITING:
             return  # not acknowledged, so it comes again
         self._frames.extend((element, raw) for element in elements)
+        linger = self._ground.timing.linger
+        if linger and len(self._frames) < BATCH and all(map(may_linger, elements)):
+            self._ground.wake("company", self._ground.clock() + linger)
+        else:
+            self._look()
+
+    def _look(self) -> None:
+        """Lets what arrived be handled, unless it waits for the disk."""
         if not self._stalled:
             self._arrived.set()
 
