@@ -29,6 +29,7 @@ from agentnet_desktop.crypto.errors import (
 from agentnet_desktop.crypto.keys import zero
 from agentnet_desktop.crypto.padding import pad
 from agentnet_desktop.crypto.session import (
+    MAX_PLAINTEXT,
     Opened,
     Sealed,
     SessionKeys,
@@ -267,6 +268,8 @@ GOOD = {"data": {}, "opening": b64encode(bytes(32)), "seq": 1}
         (b"", "canonical JSON"),
         (b"{", "canonical JSON"),
         (b"\xff", "canonical JSON"),
+        (jcs({**GOOD, "data": {"x": "@"}}).replace(b"@", b"\xff"), "canonical JSON"),
+        (jcs({**GOOD, "data": {"x": "@"}}).replace(b'"@"', b"[" * 15 + b"]" * 15), "canonical JSON"),
         (b"[" * 5000 + b"]" * 5000, "canonical JSON"),
         (b'{"data":' + b'{"a":' * 16 + b"1" + b"}" * 16 + b"}", "canonical JSON"),
         (json.dumps(GOOD).encode(), "canonical JSON"),
@@ -413,3 +416,7 @@ def test_wiped_session_keys_are_overwritten_hold_nothing_and_refuse(monkeypatch:
     for use in uses:
         with pytest.raises(ValueError, match="wiped"):
             use()
+
+
+def test_the_largest_message_is_the_documents() -> None:
+    assert MAX_PLAINTEXT == 45_056
