@@ -21,6 +21,7 @@ from agentnet_desktop.agent.errors import BadInput, NotAllowed, NotFound
 from agentnet_desktop.agent.events import (
     ContactChanged,
     ContactView,
+    Event,
     FiguresView,
     LinkView,
     OutboxView,
@@ -198,14 +199,25 @@ class Commands(Upkeep):
 
     async def wait_query(self, request_id: str, timeout_s: float) -> QueryAnswer | None:
         """Waits for the answer to a query of ours; None when the time is up (it stays queued)."""
+        told: list[QueryAnswer] = []
+
+        def hear(event: Event) -> None:
+            if isinstance(event, QueryAnswered) and event.answer.request_id == request_id:
+                told.append(event.answer)
 
         async def answered() -> QueryAnswer | None:
+            if told:
+                return told[0]
             own = await self._ground.db.read(lambda session: queries.get(session, request_id))
             if own is None:
                 raise NotFound(f"There is no query {request_id}.")
             return None if own.state == queries.PENDING else answer_view(own)
 
-        return await self._ground.until(QueryAnswered, answered, timeout_s)
+        end = self._ground.hub.subscribe(hear)
+        try:
+            return await self._ground.until(QueryAnswered, answered, timeout_s)
+        finally:
+            end()
 
     async def propose(self, peers: Sequence[str], draft: ProposalDraft) -> list[ProposalView]:
         """Sends one proposal to each peer, under one proposalId.

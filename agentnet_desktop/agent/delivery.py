@@ -199,7 +199,7 @@ class Delivery:
             self._handshakes.ensure(turn, contact, row.conversation_id)
 
     def _changed(self, turn: Turn) -> None:
-        turn.wake("count", turn.now)
+        turn.wake("count", turn.now + self._ground.timing.linger)
 
     # ------------------------------------------------------------------------------------------ sending
 

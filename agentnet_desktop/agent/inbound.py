@@ -52,6 +52,16 @@ Element = Decoded | WireError
 _log = logging.getLogger(__name__)
 
 
+def may_linger(element: Element) -> bool:
+    """Tells whether nobody waits for what came: an ACK says what became of a message, a HEARTBEAT nothing."""
+    if isinstance(element, WireError):
+        return False
+    envelope = element.envelope
+    if envelope.message_type is MessageType.ACK:
+        return envelope.content.get("status") in (AckStatus.ROUTED, AckStatus.DELIVERED)
+    return envelope.message_type is MessageType.HEARTBEAT
+
+
 class Inbound:
     """Hands each received envelope to its room."""
 

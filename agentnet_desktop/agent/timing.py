@@ -30,4 +30,5 @@ class Timing:
     anchor_age: int = 5 * MINUTE_MS  # an entry that no signed head covers yet, at most
     anchor_entries: int = 1000  # and so many of them
     store_retry: int = 5 * SECOND_MS  # after a disk that was full or read-only
+    linger: int = 20  # what only tells of delivery waits so long for company, which spares transactions
     in_flight: int = 256  # messages sent and not yet delivered; the rest waits in the outbox

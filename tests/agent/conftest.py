@@ -114,7 +114,7 @@ class World:
         self.folder = folder
         self.clock = ManualClock()
         self.relay = SimRelay(self.clock)
-        self.timing = Timing()
+        self.timing = Timing(linger=0)
         self.calendar = None
         self.peers: list[Peer] = []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from agentnet_desktop.agent.errors import NotAllowed, NotFound
@@ -264,7 +266,7 @@ async def test_a_message_can_be_cancelled_and_sent_again_by_hand(
 async def test_no_more_messages_are_in_flight_than_allowed_and_all_arrive_in_order(
     world: World, alice: Peer, bob: Peer
 ) -> None:
-    world.timing = Timing(in_flight=3)
+    world.timing = Timing(linger=0, in_flight=3)
     await alice.stop()
     await alice.start()
     await world.befriend(alice, bob)
@@ -304,7 +306,7 @@ async def test_faces_hear_how_many_messages_wait(world: World, friends: tuple[Pe
 async def test_messages_for_one_who_went_offline_do_not_keep_those_for_others_back(
     world: World, alice: Peer, bob: Peer
 ) -> None:
-    world.timing = Timing(in_flight=2)
+    world.timing = Timing(linger=0, in_flight=2)
     await alice.stop()
     await alice.start()
     carol = await world.add("carol")
@@ -327,7 +329,7 @@ async def test_messages_for_one_who_went_offline_do_not_keep_those_for_others_ba
 async def test_what_was_lost_is_sent_again_though_more_urgent_messages_fill_the_queue(
     world: World, alice: Peer, bob: Peer
 ) -> None:
-    world.timing = Timing(in_flight=1)
+    world.timing = Timing(linger=0, in_flight=1)
     await alice.stop()
     await alice.start()
     await world.befriend(alice, bob)
@@ -357,3 +359,35 @@ async def test_a_bad_network_does_not_use_up_the_attempts_of_a_message(
         await world.settle()
     assert len(sealed(world, "alice")) == 21
     assert len(bob.arrivals()) == 1
+
+
+async def frames_wait(peer: Peer, count: int) -> None:
+    """Returns when so many received messages wait to be handled."""
+    for _ in range(1_000_000):
+        if len(peer.agent._frames) == count:
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("they do not wait")
+
+
+async def test_what_only_tells_of_delivery_waits_for_company(world: World, alice: Peer, bob: Peer) -> None:
+    await world.befriend(alice, bob)
+    alice.agent._ground.timing = Timing(linger=20)
+    (sent,) = await alice.agent.propose(["bob"], draft())
+    await frames_wait(alice, 2)  # ROUTED and the receipt
+    assert [view.state for view in await alice.agent.outbox()] == ["IN_FLIGHT"]
+    await bob.agent.accept(bob.arrivals()[0])  # its CONFIRMATION is company
+    answered = await alice.agent.wait_proposal(sent.ref, 30)
+    assert answered is not None
+    assert answered.state == "ACCEPTED"
+    assert await alice.agent.outbox() == []
+
+
+async def test_what_only_tells_of_delivery_does_not_wait_long(world: World, alice: Peer, bob: Peer) -> None:
+    await world.befriend(alice, bob)
+    alice.agent._ground.timing = Timing(linger=20)
+    await alice.agent.propose(["bob"], draft())
+    await frames_wait(alice, 2)
+    assert world.clock.ring(world.clock.now + 20)
+    await world.settle()
+    assert await alice.agent.outbox() == []

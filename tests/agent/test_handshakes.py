@@ -196,7 +196,7 @@ async def test_a_routed_handshake_that_nobody_answers_is_repeated_unchanged_and_
 
 
 async def test_a_pending_handshake_is_given_up_after_seven_days(world: World, alice: Peer, bob: Peer) -> None:
-    world.timing = Timing(handshake_life=2 * HOUR_MS)
+    world.timing = Timing(linger=0, handshake_life=2 * HOUR_MS)
     await alice.stop()
     await alice.start()
     link = await bob.agent.create_contact_link(expires_in_ms=1)
@@ -231,7 +231,7 @@ async def test_rotation_replaces_the_keys_and_the_old_ones_are_wiped_after_a_day
 
 
 async def test_rotation_comes_by_itself_after_enough_messages(world: World, alice: Peer, bob: Peer) -> None:
-    world.timing = Timing(rotation_messages=6)
+    world.timing = Timing(linger=0, rotation_messages=6)
     for peer in (alice, bob):
         await peer.stop()
         await peer.start()
