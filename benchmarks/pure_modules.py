@@ -21,6 +21,7 @@ _PARTS: Final = (
 )
 _TESTS: Final[dict[str, tuple[str, ...]]] = {
     "relay/connection.py": ("test_connection", "test_connection_routing"),
+    "agentnet_desktop/transport/connection.py": ("test_connection", "test_connection_asides"),
     "agentnet_desktop/crypto/handshake.py": ("test_handshake", "test_attacks", "test_vectors"),
     "agentnet_desktop/crypto/session.py": ("test_session", "test_attacks", "test_vectors"),
     "agentnet_desktop/crypto/keys.py": ("test_keys", "test_vectors"),

@@ -363,3 +363,40 @@ def test_depth_counts_from_what_is_already_open() -> None:
     check_value([], "x", depth=16)
     with pytest.raises(WireError, match=r"^x: is nested over 16 deep$"):
         check_value([], "x", depth=17)
+
+
+@pytest.mark.parametrize("length", [0, 1, 31, 32, 255, 256])
+def test_a_key_at_each_edge_of_its_header_is_read(length: int) -> None:
+    key = "k" * length
+    assert parse_msgpack(msgspec.msgpack.encode({key: 1})) == {key: 1}
+
+
+@pytest.mark.parametrize("lead", [0x9F, 0x90, 0xC0, 0xD8, 0xDC, 0x00, 0xC4])
+def test_what_stands_beside_the_headers_of_text_is_no_key(lead: int) -> None:
+    with pytest.raises(WireError, match=r"^frame: has a key that is not a string$"):
+        parse_msgpack(bytes((0x81, lead)) + bytes(40))
+
+
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("9007199254740992", b"\xcf\x00\x20\x00\x00\x00\x00\x00\x00"),
+        ("1e16", b"\xcb\x43\x41\xc3\x79\x37\xe0\x80\x00"),
+    ],
+)
+def test_a_number_on_its_own_is_called_frame_or_as_the_caller_says(text: str, data: bytes) -> None:
+    for path, name in (("", "frame"), ("content.x", "content.x")):
+        with pytest.raises(WireError, match=f"^{name}: is an integral number beyond"):
+            parse_json(text, path=path)
+        with pytest.raises(WireError, match=f"^{name}: is an integral number beyond"):
+            parse_msgpack(data, path=path)
+
+
+def test_what_is_not_json_is_called_as_the_caller_says() -> None:
+    for bad, reason in (
+        (b"{", "is not JSON"),
+        (b"\xff", "is not UTF-8"),
+        (b"[" * 5000, "is nested over 16 deep"),
+    ):
+        with pytest.raises(WireError, match=f"^content.x: {reason}$"):
+            parse_json(bad, path="content.x")
