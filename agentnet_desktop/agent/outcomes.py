@@ -59,6 +59,8 @@ class Outcomes:
         if row is None:
             self._handshake_news(turn, message_id, "ROUTED", self._repeats.routed)
             return
+        if row.state == DeliveryState.QUEUED:
+            return  # late news: the message waits for its peer or a session again, and must go on waiting
         state = next_state(DeliveryState(row.state), DeliveryEvent.ROUTED)
         if state != row.state:
             outbox.move(turn.session, message_id, state, next_attempt_at=row.next_attempt_at)

@@ -375,7 +375,8 @@ def count_waiting(session: Session) -> int:
 
 def recover(session: Session, now: int) -> int:
     """Makes everything that was on its way when the process ended due at `now` (ms); returns how many."""
-    where = (_c.state.in_(("IN_FLIGHT", "ROUTED")), _c.next_attempt_at > now)
+    later = or_(_c.next_attempt_at.is_(None), _c.next_attempt_at > now)
+    where = (_c.state.in_(("IN_FLIGHT", "ROUTED")), later)
     return changed(session, _rows.update(*where).values(next_attempt_at=now))
 
 

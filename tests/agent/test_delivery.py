@@ -292,6 +292,26 @@ async def test_content_that_is_too_long_fails_and_the_next_message_has_no_gap(
     assert [view.reason for view in await alice.agent.outbox()] == ["It is too long to be sent."]
 
 
+async def test_late_news_that_a_message_was_routed_does_not_keep_it_from_being_sent_again(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    world.relay.faults.append(only(Verdict.DROP, message_type="PROPOSAL"))
+    await alice.agent.propose(["bob"], draft())
+    await world.settle()
+    (sent,) = sealed(world, "alice")
+    world.relay.cut("bob")
+    await world.settle()
+    late = control.AckContent(message_id=sent.message_id, status=control.AckStatus.ROUTED)
+    client = world.relay.online["alice"]
+    world.relay._tell(client, MessageType.ACK, control.build(late))
+    await world.settle()
+    world.relay.restore("bob")
+    await world.settle()
+    assert len(bob.arrivals()) == 1
+    assert await alice.agent.outbox() == []
+
+
 async def test_faces_hear_how_many_messages_wait(world: World, friends: tuple[Peer, Peer]) -> None:
     alice, _ = friends
     world.relay.cut("bob")

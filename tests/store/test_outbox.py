@@ -205,8 +205,10 @@ def test_after_a_crash_what_was_on_its_way_is_due_at_once(db: Database, message:
     db.write_sync(lambda s: outbox.count_attempt(s, "m1", "IN_FLIGHT", 5_000))
     db.write_sync(lambda s: outbox.count_attempt(s, "m2", "ROUTED", 6_000))
     db.write_sync(lambda s: outbox.settle(s, "m3", "DELIVERED", 4))
-    assert db.write_sync(lambda s: outbox.recover(s, 10)) == 2
-    assert due(db) == ["m1", "m2"]
+    fill(db, message("m4"))
+    db.write_sync(lambda s: outbox.move(s, "m4", "ROUTED"))
+    assert db.write_sync(lambda s: outbox.recover(s, 10)) == 3
+    assert due(db) == ["m1", "m2", "m4"]
 
 
 def test_an_attempt_that_was_cut_short_is_given_back(db: Database, message: Message) -> None:
