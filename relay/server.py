@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import secrets
 import signal
 import ssl
@@ -197,8 +198,7 @@ class Server:
                 ssl_handshake_timeout=self.config.authentication_timeout if context else None,
             )
         except OSError as problem:
-            words = problem.strerror or str(problem)
-            raise ServeError(f"Cannot listen on {host} port {port}: {words}.") from None
+            raise ServeError(f"Cannot listen on {host} port {port}: {_words(problem)}.") from None
         self._listeners.append(listener)
         return listener
 
@@ -350,8 +350,9 @@ class Server:
         try:
             server = await asyncio.start_server(self._metrics_request, "127.0.0.1", port, limit=8192)
         except OSError as problem:
-            words = problem.strerror or str(problem)
-            raise ServeError(f"Cannot listen on 127.0.0.1 port {port} for metrics: {words}.") from None
+            raise ServeError(
+                f"Cannot listen on 127.0.0.1 port {port} for metrics: {_words(problem)}."
+            ) from None
         self._listeners.append(server)
         return server
 
@@ -423,3 +424,10 @@ def run(config: Config, registry: Registry, ready: Callable[[Server], None]) -> 
 
     with asyncio.Runner(loop_factory=factory) as runner, contextlib.suppress(KeyboardInterrupt):
         runner.run(main())
+
+
+def _words(problem: OSError) -> str:
+    """The system's own words for a fault, without asyncio's; a name that is not found has an errno below 0."""
+    if problem.errno is not None and problem.errno > 0:
+        return os.strerror(problem.errno)
+    return problem.strerror or str(problem)
