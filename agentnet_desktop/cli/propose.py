@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
 from agentnet_desktop.cli import access, outcome
+from agentnet_desktop.cli.outcome import Usage
 from agentnet_desktop.cli.times import moment, rfc3339, seconds, zone_named
 
 if TYPE_CHECKING:
@@ -39,16 +40,19 @@ def draft(args: Namespace) -> ProposalDraft:
     """Builds the draft of what the person typed.
 
     Raises:
-        Usage: a time or a zone is malformed.
+        Usage: a time or a zone is malformed, or the end is not after the start.
     """
     from agentnet_desktop.agent.drafts import ProposalDraft
 
     name, zone = zone_named(args.tz)
+    start, end = moment(args.start, zone, "--start"), moment(args.end, zone, "--end")
+    if end <= start:
+        raise Usage("--end is not after --start.")
     expires = moment(args.expires, zone, "--expires") if args.expires is not None else None
     return ProposalDraft(
         title=args.title,
-        start=rfc3339(moment(args.start, zone, "--start")),
-        end=rfc3339(moment(args.end, zone, "--end")),
+        start=rfc3339(start),
+        end=rfc3339(end),
         time_zone=name,
         location=args.location,
         expires_at=int(expires.timestamp() * 1000) if expires is not None else None,

@@ -45,6 +45,8 @@ def one_sentence(text: str, *words: str) -> None:
         (("dance",), ["invalid choice"]),
         (("propose",), ["--title", "--start"]),
         (("propose", "bob", "--title", "T", "--start", "soon", "--end", "later"), ["--start 'soon' is not a time"]),
+        (("propose", "bob", "--title", "T", "--start", "2026-06-01T10:00", "--end", "2026-06-01T10:00"),
+         ["--end is not after --start"]),
         (("propose", "bob", *MEETING, "--tz", "Mars/Base"), ["'Mars/Base' is not a known time zone"]),
         (("propose", "bob", *MEETING, "--wait", "-1"), ["--wait"]),
         (("query", "bob", "AVAILABILITY", "--from", "now"), ["--from 'now' is not a time"]),
