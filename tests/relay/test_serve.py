@@ -331,7 +331,9 @@ async def test_a_token_used_before_a_crash_is_not_taken_after_it(net: Net) -> No
 
 async def test_two_relays_cannot_share_a_port(net: Net) -> None:
     second = RelayProcess(net.relay.data_dir.parent / "second", port=net.relay.port)
-    with pytest.raises(RuntimeError, match=r"Cannot listen on 127\.0\.0\.1 port \d+: Address already in use\.$"):
+    with pytest.raises(
+        RuntimeError, match=r"Cannot listen on 127\.0\.0\.1 port \d+: Address already in use\.$"
+    ):
         second.start()
 
 
