@@ -111,6 +111,13 @@ async def test_bad_input_is_refused_in_words_and_leaves_nothing(
     assert not (tmp_path / "p").exists()
 
 
+async def test_a_holders_threads_wait_less_than_a_millisecond_for_each_other(tmp_path: Path) -> None:
+    await make(tmp_path / "p")
+    sys.setswitchinterval(0.005)
+    async with opened(tmp_path / "p"):
+        assert sys.getswitchinterval() < 0.001
+
+
 async def test_a_vault_file_needs_a_passphrase(tmp_path: Path) -> None:
     with pytest.raises(PassphraseNeeded):
         await make(tmp_path / "p", passphrase=None)
