@@ -77,7 +77,8 @@ async def half_open(count: int) -> Table:
         pid, net = relay.process.pid, Net(relay)
         alice = await net.join("alice")
         await alice.settled()
-        table.row("fresh", resident_kib(pid) / 1024, sockets(pid))
+        fresh = resident_kib(pid)
+        table.row("fresh", fresh / 1024, sockets(pid))
         await wave(count, relay, alice)  # the first makes the allocator's arenas, which stay
         before = resident_kib(pid)
         table.row("after one attack", before / 1024, sockets(pid))
@@ -89,6 +90,7 @@ async def half_open(count: int) -> Table:
     # Over the cap for an address a connection is refused; over twice that it is cut off without an answer.
     table.bound("files held", held, "<=", 2 * Limits().address_unauthenticated + 50)
     table.bound("ms for another's heartbeat", served, "<=", 100)
+    table.bound("memory after the attacks / before any", after / fresh, "<=", 1.1)
     table.bound("memory after another / after one", after / before, "<=", 1.1)
     return table
 
