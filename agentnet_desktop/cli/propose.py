@@ -95,12 +95,21 @@ async def _result(desk: access.Desk, view: ProposalView, deadline: float) -> tup
         left = max(0.0, deadline - time.monotonic())
         answered = await desk.agent.wait_proposal(view.ref, min(_LOOK_S, left))
         if answered is not None:
-            return answered, _CODES.get(answered.state, outcome.NO_ANSWER), _words(answered)
+            return answered, _code(answered), _words(answered)
         for row in await desk.agent.outbox():
             if row.message_id == view.message_id and row.state == "FAILED":
                 return view, outcome.FAILED, f"failed: {shown(row.reason)}"
         if left == 0:
             return view, outcome.NO_ANSWER, "no answer yet; still queued"
+
+
+def _undelivered(view: ProposalView) -> bool:
+    """Tells whether a proposal of ours ended because its message did; one that found no answer has no note."""
+    return view.state == "EXPIRED" and bool(view.note)
+
+
+def _code(view: ProposalView) -> int:
+    return outcome.FAILED if _undelivered(view) else _CODES.get(view.state, outcome.NO_ANSWER)
 
 
 def _words(view: ProposalView) -> str:
@@ -111,6 +120,8 @@ def _words(view: ProposalView) -> str:
         return f"rejected ({shown(view.reason, 64)}){note}"
     if view.state == "MODIFIED":
         return f"another time is suggested: see 'agentnet proposals show {view.peer}/{view.proposal_id}'"
+    if _undelivered(view):
+        return f"failed: {shown(view.note)}"
     if view.state == "EXPIRED":
         return f"expired without an answer at {when(view.expires_at)}"
     return view.state.lower()
