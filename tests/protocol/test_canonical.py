@@ -126,3 +126,29 @@ def test_a_refusal_does_not_repeat_the_value() -> None:
     with pytest.raises(NotCanonical) as caught:
         jcs({"secret": {1: 2}})
     assert str(caught.value) == "holds what JSON cannot carry"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "text",
+        True,
+        None,
+        0,
+        2**53 - 1,
+        1 - 2**53,
+        [],
+        {},
+        ["x", 1, [None], {"a": False}],
+        ("x", (1,)),
+        {"b": "x", "a": {"c": 1, "d": ["ü"]}, "e": None},
+    ],
+)
+def test_what_is_plain_is_written_without_the_library(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = rfc8785.dumps(value)
+
+    def refused(_: object) -> bytes:
+        raise AssertionError("the slow way was taken")
+
+    monkeypatch.setattr(rfc8785, "dumps", refused)
+    assert jcs(value) == expected
