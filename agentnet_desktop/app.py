@@ -44,13 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    if options.demo:
-        from agentnet_desktop.demo import run_demo
+    try:
+        return _run_demo(options) if options.demo else _run_window(options)
+    except ModuleNotFoundError as error:
+        words = f"{error.name} is not installed: install agentnet-desktop[desktop]."
+        print(f"agentnet-desktop: {words}", file=sys.stderr)
+        return 1
 
-        return run_demo(
-            screenshots=options.screenshots, watched=os.environ.get("QT_QPA_PLATFORM") != "offscreen"
-        )
-    return _run_window(options)
+
+def _run_demo(options: argparse.Namespace) -> int:
+    from agentnet_desktop.demo import run_demo
+
+    watched = os.environ.get("QT_QPA_PLATFORM") != "offscreen"
+    return run_demo(screenshots=options.screenshots, watched=watched)
 
 
 def _parser() -> argparse.ArgumentParser:

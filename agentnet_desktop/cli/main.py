@@ -124,6 +124,9 @@ def _ended(args: argparse.Namespace, error: Exception) -> int:
                 os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
             )  # or the interpreter complains at exit
             return outcome.ERROR
+        case ModuleNotFoundError():  # its own parts may be what is missing, so nothing more is imported
+            words = f"{error.name} is not installed: install agentnet-desktop[agent], not only the relay."
+            return _fail(args, words, outcome.ERROR)
         case _:
             return _fail(args, _sentence(error), _exit_code(error))
 
