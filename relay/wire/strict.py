@@ -167,7 +167,7 @@ def _check_text(text: str, where: str) -> None:
 
 
 def _check_number(number: float, where: str) -> None:
-    if not math.isfinite(number):
+    if type(number) is float and not math.isfinite(number):  # an integer may be too long to become a float
         raise WireError(where, "is not a finite number")
     # A float of this size is integral too; between here and 2**53 it may be off by one in other languages.
     if abs(number) > MAX_INTEGER:

@@ -400,3 +400,11 @@ def test_what_is_not_json_is_called_as_the_caller_says() -> None:
     ):
         with pytest.raises(WireError, match=f"^content.x: {reason}$"):
             parse_json(bad, path="content.x")
+
+
+@pytest.mark.parametrize("digits", [17, 18, 19, 20, 21, 22, 308, 309, 310, 400, 4000, 5000])
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("text", ["%s", '{"a":%s}', "[ %s ]"])
+def test_an_integer_of_any_length_is_refused_in_the_same_words(text: str, sign: str, digits: int) -> None:
+    with pytest.raises(WireError, match=r"is an integral number beyond 2\*\*53 - 1$"):
+        parse_json(text % (sign + "9" * digits))
