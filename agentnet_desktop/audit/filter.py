@@ -246,7 +246,7 @@ def _fits(term: Term, row: Matchable, content: Mapping[str, Any] | None, pinned:
             return row.time >= term.time
         case TermField.BEFORE:
             return row.time < term.time
-        case TermField.TEXT:
+        case _:  # free text, the only field left
             return _has_words(term, searchable(row.summary, content).split(" "))
 
 
