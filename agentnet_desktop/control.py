@@ -32,6 +32,7 @@ from agentnet_desktop.agent.commands import Commands
 from agentnet_desktop.agent.errors import AgentError
 from agentnet_desktop.agent.events import AgentSnapshot, Event
 from agentnet_desktop.agent.tasks import Tasks
+from agentnet_desktop.store.errors import StoreError
 
 if TYPE_CHECKING:
     from agentnet_desktop.agent.agent import Agent
@@ -228,7 +229,15 @@ class _Guest:
             answer["error"] = {"kind": type(error).__name__, "message": str(error)}
         except msgspec.ValidationError as error:
             answer["error"] = {"kind": "BadInput", "message": f"{request.method}: {error}."}
-        self._send(answer)
+        except StoreError as error:
+            answer["error"] = {"kind": "AgentError", "message": str(error)}
+        except Exception as error:
+            words = f"The running agent failed at this ({type(error).__name__}); its own log says more."
+            answer["error"] = {"kind": "AgentError", "message": words}
+            raise
+        finally:
+            if len(answer) > 1:  # a guest that is gone has cancelled this and hears nothing
+                self._send(answer)
 
     async def _call(self, name: str, given: dict[str, Any]) -> Any:
         if name == "subscribe":

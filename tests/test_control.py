@@ -27,10 +27,12 @@ from agentnet_desktop.agent.events import (
     LogRow,
     OutboxChanged,
     ProposalView,
+    QueryView,
     Slot,
     Verified,
 )
 from agentnet_desktop.control import ControlServer, HolderGone, NoHolder, RemoteAgent, UnsafeFolder, methods
+from agentnet_desktop.store.errors import DiskFull
 
 PROPOSAL = ProposalView(
     peer="bob", proposal_id="prop_1", revision=1, direction=Direction.OUT, state="PENDING", title="Coffee ☕\u202e",
@@ -49,6 +51,7 @@ class Fake(Commands):
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
+        self.fault: Exception | None = None
         self.listeners: list[Callable[[Event], None]] = []
         self.waiting = asyncio.Event()
         self.cancelled = asyncio.Event()
@@ -63,6 +66,10 @@ class Fake(Commands):
 
     async def wait_connected(self, timeout_s: float) -> bool:
         return timeout_s > 1
+
+    async def requests(self) -> list[QueryView]:
+        assert self.fault is not None
+        raise self.fault
 
     async def contacts(self) -> list[ContactView]:
         return [ContactView("bob", "Bob", "VERIFIED", online=True)]
@@ -144,6 +151,28 @@ async def test_an_error_of_the_agent_arrives_with_its_kind_and_words(path: Path)
     async with served(path), remote(path) as far:
         with pytest.raises(NotFound, match=r"There is no proposal x\."):
             await far.proposal("x")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (DiskFull(Path("/disk/agent.db")), "/disk/agent.db"),
+        pytest.param(
+            ZeroDivisionError("secret"),
+            "failed at this (ZeroDivisionError)",
+            marks=pytest.mark.expected_errors("ZeroDivisionError"),
+        ),
+    ],
+)
+async def test_a_guest_is_answered_whatever_fails_in_the_holder(
+    path: Path, fault: Exception, words: str
+) -> None:
+    async with served(path) as (agent, _), remote(path) as far:
+        agent.fault = fault
+        with pytest.raises(AgentError) as caught:
+            await far.requests()
+    assert words in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 async def test_events_arrive_in_order_and_end_with_the_guest(path: Path) -> None:
