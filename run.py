@@ -30,7 +30,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -309,21 +309,39 @@ def lint() -> int:
     return 1 if failed else 0
 
 
-def find_benchmarks() -> dict[str, tuple[bool, str]]:
-    """Every benchmark: name -> (runs only by name, first line of its docstring). Reads the files, imports nothing."""
+class Benchmark(NamedTuple):
+    """One file of `benchmarks/`.
+
+    Attributes:
+        long: whether it runs only by name: `LONG = True`.
+        limit: seconds after which a run of it is ended: `RUN_LIMIT_S`, where the usual ones are too few.
+        line: the first line of its docstring.
+    """
+
+    long: bool
+    limit: float
+    line: str
+
+
+def find_benchmarks() -> dict[str, Benchmark]:
+    """Every benchmark by its name. Reads the files, imports nothing."""
     found = {}
     for path in sorted((ROOT / "benchmarks").glob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         if not any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in tree.body):
             continue
-        long = any(
-            isinstance(node, ast.Assign)
-            and any(isinstance(target, ast.Name) and target.id == "LONG" for target in node.targets)
-            and isinstance(node.value, ast.Constant)
-            and node.value.value is True
+        said = {
+            target.id: node.value.value
             for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        limit = said.get("RUN_LIMIT_S")
+        line = (ast.get_docstring(tree) or "").partition("\n")[0]
+        found[path.stem] = Benchmark(
+            said.get("LONG") is True, limit if isinstance(limit, float) else BENCH_LIMIT_S, line
         )
-        found[path.stem] = (long, (ast.get_docstring(tree) or "").partition("\n")[0])
     return found
 
 
@@ -345,8 +363,8 @@ def bench(names: Sequence[str], *, listed: bool, short: bool) -> int:
     """Run benchmarks, each in a process of its own with a time limit; returns 1 when one failed."""
     known = find_benchmarks()
     if listed:
-        for name, (long, line) in known.items():
-            print(f"{name:<20} {'only by name  ' if long else '              '}{line}")
+        for name, each in known.items():
+            print(f"{name:<20} {'only by name  ' if each.long else '              '}{each.line}")
         return 0
     for name in names:
         if name not in known:
@@ -354,17 +372,18 @@ def bench(names: Sequence[str], *, listed: bool, short: bool) -> int:
     set_up()
     print(f"machine: {machine()}", flush=True)
     failed = [
-        name for name in names or [n for n in known if not known[n][0]] if not run_benchmark(name, short)
+        name
+        for name in names or [n for n in known if not known[n].long]
+        if not run_benchmark(name, BENCH_SHORT_LIMIT_S if short else known[name].limit, short)
     ]
     if failed:
         say(f"These benchmarks failed: {', '.join(failed)}.")
     return 1 if failed else 0
 
 
-def run_benchmark(name: str, short: bool) -> bool:
+def run_benchmark(name: str, limit: float, short: bool) -> bool:
     """Run one benchmark; whether it ended well and in time."""
     code = f"import sys, benchmarks.{name} as b; sys.exit(b.main({short}))"
-    limit = BENCH_SHORT_LIMIT_S if short else BENCH_LIMIT_S
     started = time.monotonic()
     print(f"\n== {name}{' (short)' if short else ''}", flush=True)
     process = subprocess.Popen(

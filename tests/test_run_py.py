@@ -271,6 +271,18 @@ def test_a_benchmark_over_its_time_is_ended_with_all_it_started(
         os.close(child)
 
 
+def test_a_benchmark_may_state_its_own_time(benchmarks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = (
+        '"""Takes a while."""\nimport signal\nRUN_LIMIT_S = 30.0\ndef main(short):\n'
+        "    signal.sigtimedwait([], 1)\n    return 0\n"
+    )
+    (benchmarks / "slow.py").write_text(source)
+    monkeypatch.setattr(run, "BENCH_LIMIT_S", 0.5)
+    assert run.main(["bench", "slow"]) == 0
+    (benchmarks / "slow.py").write_text(source.replace("RUN_LIMIT_S", "LIMIT_S"))
+    assert run.main(["bench", "slow"]) == 1
+
+
 def test_a_keyboard_interrupt_shows_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
