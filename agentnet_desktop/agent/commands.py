@@ -23,8 +23,10 @@ from agentnet_desktop.agent.events import (
     ContactView,
     Event,
     FiguresView,
+    FreeBusyView,
     LinkView,
     OutboxView,
+    PolicyView,
     ProposalChanged,
     ProposalView,
     QueryAnswer,
@@ -49,6 +51,7 @@ from agentnet_desktop.agent.views import (
     proposal_view,
     query_view,
 )
+from agentnet_desktop.protocol.content import QueryType
 from agentnet_desktop.protocol.proposal import ProposalState
 from agentnet_desktop.protocol.session import SessionState
 from agentnet_desktop.store import contacts, outbox, proposals, queries, sessions
@@ -331,6 +334,30 @@ class Commands(Upkeep):
         await self._ground.turn(
             lambda turn: self._queries.decide(turn, request_id, allow=False, always=always)
         )
+
+    async def policy(self) -> list[PolicyView]:
+        """Returns what everybody (`*`, first) and each contact may learn, by type of query."""
+
+        def job(session: Session) -> list[PolicyView]:
+            peers = [policy.EVERYBODY, *(contact.agent_id for contact in contacts.every(session))]
+            return [policy.shown(session, peer, kind) for peer in peers for kind in QueryType]
+
+        return await self._ground.db.read(job)
+
+    async def set_policy(self, peer: str, query_type: str, level: str) -> PolicyView:
+        """Sets what a contact may learn by one type of query without asking the person.
+
+        Args:
+            peer: agentId of a contact, or `*` for everybody without a rule of their own.
+            query_type: AVAILABILITY, LOCATION_PREFERENCE, MEETING_TYPE_PREFERENCE or CUSTOM.
+            level: deny, ask, coarse (half-days), slots (exact free times) or busy (what is taken, too).
+        """
+        return await self._ground.turn(lambda turn: policy.choose(turn.session, peer, query_type, level))
+
+    async def free_busy(self, start: int, end: int) -> FreeBusyView:
+        """Returns when the person is free and what is taken within [start, end), ms, at most 366 days."""
+        calendar = self._ground.calendar
+        return await self._ground.db.read(lambda session: policy.free_busy(session, calendar, start, end))
 
     def add_query_handler(self, name: str, handler: QueryHandler) -> None:
         """Registers who answers CUSTOM queries of this name.

@@ -7,21 +7,23 @@ exists. `queries` stores and sends what this module decides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
+from agentnet_desktop.agent.errors import BadInput, NotFound
+from agentnet_desktop.agent.events import FreeBusyView, PolicyView, Slot
 from agentnet_desktop.agent.ports import Availability
 from agentnet_desktop.agent.views import slots
-from agentnet_desktop.calendars.hours import BadSetting, Span, WorkingHours, working_hours
+from agentnet_desktop.calendars.hours import BadSetting, Span, WorkingHours, merge, working_hours
 from agentnet_desktop.calendars.zone import local_zone
 from agentnet_desktop.protocol import times
 from agentnet_desktop.protocol.content import QueryType, ResponseErrorCode, availability
 from agentnet_desktop.protocol.proposal import ProposalState
-from agentnet_desktop.store import proposals, settings
+from agentnet_desktop.store import contacts, proposals, settings
 from relay.wire.envelope import agent_key
 from relay.wire.errors import WireError
 
@@ -33,10 +35,11 @@ _PREFERENCES = {
     QueryType.MEETING_TYPE_PREFERENCE: ("preferences.meetingTypes", "meetingTypes"),
 }
 _MINUTE_MS = 60_000
+_LONGEST_LOOK_MS = 366 * 24 * 60 * _MINUTE_MS
 
 
 class Level(StrEnum):
-    """What a contact may learn by one type of query."""
+    """What a contact may learn by one type of query; for other types than AVAILABILITY the last three are one."""
 
     DENY = "deny"
     ASK = "ask"
@@ -62,6 +65,37 @@ def set_level(session: Session, peer: str, query_type: str, word: Level) -> None
     who = EVERYBODY if peer == EVERYBODY else agent_key(peer)
     stored[who] = {**stored.get(who, {}), query_type: word.value}
     settings.put(session, POLICY, stored)
+
+
+def shown(session: Session, peer: str, query_type: str) -> PolicyView:
+    """Returns the policy for one contact (or `*`) and type as faces see it."""
+    stored = settings.get(session, POLICY, {})
+    own = stored.get(agent_key(peer), {}) if isinstance(stored, Mapping) else {}
+    chosen = own.get(query_type) in set(Level)
+    return PolicyView(peer, query_type, level(session, peer, query_type).value, chosen=chosen)
+
+
+def choose(session: Session, peer: str, query_type: str, word: str) -> PolicyView:
+    """Sets a policy as a person words it.
+
+    Args:
+        session: of the job.
+        peer: a contact's agentId, or `*` for everybody without a rule of their own.
+        query_type: one of `QueryType`.
+        word: one of `Level`.
+
+    Raises:
+        NotFound: there is no such contact.
+        BadInput: the type or the word is unknown.
+    """
+    if query_type not in set(QueryType):
+        raise BadInput(f"The type of query must be one of {', '.join(QueryType)}.")
+    if word not in set(Level):
+        raise BadInput(f"What may be learnt must be one of {', '.join(Level)}.")
+    if peer != EVERYBODY and contacts.get(session, peer) is None:
+        raise NotFound(f"There is no contact {peer}.")
+    set_level(session, peer, query_type, Level(word))
+    return shown(session, peer, query_type)
 
 
 def error(code: ResponseErrorCode, message: str, details: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -129,7 +163,7 @@ def answer(
         calendar: source of free time, or None for working hours.
         query_type: not CUSTOM, which handlers answer.
         parameters: as the peer sent them.
-        how: COARSE tells whole half-days, anything else exact free times.
+        how: COARSE tells whole half-days, BUSY also what is taken, anything else exact free times.
     """
     if query_type == QueryType.AVAILABILITY:
         return _availability(session, calendar, parameters, how)
@@ -150,20 +184,56 @@ def _availability(
     start = times.parse_instant(asked.start_date, "startDate")
     end = times.parse_instant(asked.end_date, "endDate")
     where = source(session, calendar)
-    free = where.free(start, end, busy(session))
+    taken = busy(session)
+    free = where.free(start, end, taken)
     if how is Level.COARSE:
         free = coarse(free, where.time_zone)
     least = (asked.duration_minutes or 1) * _MINUTE_MS
-    fitting = [span for span in free if span.end - span.start >= least]
-    found = [
-        {"start": times.format_instant(span.start), "end": times.format_instant(span.end)} for span in fitting
-    ]
-    data = {
+    found = _written(span for span in free if span.end - span.start >= least)
+    data: dict[str, Any] = {
         "availableTimes": [slot["start"] for slot in found],
         "slots": found,
         "timeZone": where.time_zone,
     }
+    if how is Level.BUSY:
+        data["busy"] = _written(within(taken, start, end))
     return {"data": data, "error": None}
+
+
+def _written(spans: Iterable[Span]) -> list[dict[str, str]]:
+    return [
+        {"start": times.format_instant(span.start), "end": times.format_instant(span.end)} for span in spans
+    ]
+
+
+def within(spans: Iterable[Span], start: int, end: int) -> list[Span]:
+    """Returns the union of `spans` inside [start, end), in milliseconds, disjoint and sorted."""
+    return merge(Span(max(span.start, start), min(span.end, end)) for span in spans)
+
+
+def free_busy(session: Session, calendar: Availability | None, start: int, end: int) -> FreeBusyView:
+    """Returns when the person is free and what is taken within [start, end).
+
+    Args:
+        session: of the job.
+        calendar: source of free time, or None for working hours.
+        start: milliseconds since the epoch.
+        end: milliseconds since the epoch, after `start` by at most 366 days.
+
+    Raises:
+        BadInput: the stretch is empty or too long.
+    """
+    if not start < end:
+        raise BadInput("The end is not after the start.")
+    if end - start > _LONGEST_LOOK_MS:
+        raise BadInput("A look at one's own time covers at most 366 days.")
+    where = source(session, calendar)
+    taken = within(busy(session), start, end)
+    return FreeBusyView(
+        free=tuple(Slot(span.start, span.end) for span in where.free(start, end, taken)),
+        busy=tuple(Slot(span.start, span.end) for span in taken),
+        time_zone=where.time_zone,
+    )
 
 
 def coarse(free: list[Span], time_zone: str) -> list[Span]:

@@ -59,10 +59,12 @@ def parser() -> argparse.ArgumentParser:
     from agentnet_desktop.cli import (
         contact,
         doctor,
+        freebusy,
         init,
         keys,
         log,
         outbox,
+        policy,
         proposals,
         propose,
         query,
@@ -80,7 +82,9 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
-    for group in (init, contact, run, query, propose, proposals, requests, outbox, log, keys, doctor):
+    for group in (init, contact, run, query, propose, proposals, requests, outbox, log, keys):
+        group.add(commands, common)
+    for group in (policy, freebusy, doctor):
         group.add(commands, common)
     return top
 

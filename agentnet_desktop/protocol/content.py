@@ -167,18 +167,19 @@ class AvailabilityParameters(_Content, frozen=True):
 
 
 class FreeSlot(_Content, frozen=True):
-    """One free stretch, RFC 3339."""
+    """One stretch of time, RFC 3339."""
 
     start: str
     end: str
 
 
 class AvailabilityData(_Content, frozen=True):
-    """`data` of the answer to an AVAILABILITY query."""
+    """`data` of the answer to an AVAILABILITY query; `busy` where the person shares it."""
 
     available_times: tuple[str, ...]
     slots: tuple[FreeSlot, ...]
     time_zone: str
+    busy: tuple[FreeSlot, ...] = ()
 
 
 Content = (
@@ -325,10 +326,11 @@ def availability_data(data: Mapping[str, Any]) -> AvailabilityData:
     found = schema.from_json_form(AvailabilityData, data, path=path)
     for at, moment in enumerate(found.available_times):
         times.parse_instant(moment, f"{path}.availableTimes[{at}]")
-    for at, slot in enumerate(found.slots):
-        began = times.parse_instant(slot.start, f"{path}.slots[{at}].start")
-        if began >= times.parse_instant(slot.end, f"{path}.slots[{at}].end"):
-            raise WireError(f"{path}.slots[{at}].end", "is not after start")
+    for name, stretches in (("slots", found.slots), ("busy", found.busy)):
+        for at, stretch in enumerate(stretches):
+            began = times.parse_instant(stretch.start, f"{path}.{name}[{at}].start")
+            if began >= times.parse_instant(stretch.end, f"{path}.{name}[{at}].end"):
+                raise WireError(f"{path}.{name}[{at}].end", "is not after start")
     times.check_zone_name(found.time_zone, f"{path}.timeZone")
     return found
 

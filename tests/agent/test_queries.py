@@ -9,7 +9,7 @@ import pytest
 
 from agentnet_desktop.agent import policy
 from agentnet_desktop.agent.errors import BadInput, NotFound
-from agentnet_desktop.agent.events import PermissionAsked, QueryAnswer
+from agentnet_desktop.agent.events import PermissionAsked, QueryAnswer, Slot
 from agentnet_desktop.agent.policy import Level
 from agentnet_desktop.agent.timing import DAY_MS
 from agentnet_desktop.calendars.hours import Span
@@ -208,6 +208,82 @@ async def test_a_query_unanswered_past_its_time_is_a_timeout_in_the_senders_log(
 async def test_waiting_for_an_unknown_query_says_so(alice: Peer) -> None:
     with pytest.raises(NotFound):
         await alice.agent.wait_query("req_unknown", 1)
+
+
+async def test_a_person_sets_what_is_shared_for_one_contact_or_for_everybody(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    await bob.db.write(lambda session: settings.put(session, policy.WORKING_HOURS, {"timeZone": "Etc/UTC"}))
+    await bob.agent.set_policy("*", "LOCATION_PREFERENCE", "deny")
+    made = await bob.agent.set_policy("Alice", "AVAILABILITY", "busy")
+    assert (made.level, made.chosen) == ("busy", True)
+    await bob.agent.propose(["alice"], draft())
+    await world.settle()
+
+    _, answer = await ask(world, alice)
+
+    assert answer is not None and answer.data is not None
+    assert answer.data["busy"] == [{"start": "2026-06-02T12:00:00Z", "end": "2026-06-02T13:00:00Z"}]
+    assert code((await ask(world, alice, "LOCATION_PREFERENCE", {}))[1]) == "PERMISSION_DENIED"
+    assert [(view.peer, view.query_type, view.level, view.chosen) for view in await bob.agent.policy()] == [
+        ("*", "AVAILABILITY", "slots", False),
+        ("*", "LOCATION_PREFERENCE", "deny", True),
+        ("*", "MEETING_TYPE_PREFERENCE", "ask", False),
+        ("*", "CUSTOM", "ask", False),
+        ("alice", "AVAILABILITY", "busy", True),
+        ("alice", "LOCATION_PREFERENCE", "deny", False),
+        ("alice", "MEETING_TYPE_PREFERENCE", "ask", False),
+        ("alice", "CUSTOM", "ask", False),
+    ]
+
+
+async def test_exact_times_tell_nothing_of_what_is_taken(world: World, friends: tuple[Peer, Peer]) -> None:
+    alice, _ = friends
+    _, answer = await ask(world, alice)
+    assert answer is not None and answer.data is not None
+    assert set(answer.data) == {"availableTimes", "slots", "timeZone"}
+
+
+@pytest.mark.parametrize(
+    ("who", "kind", "word", "error"),
+    [
+        ("nobody", "AVAILABILITY", "deny", NotFound),
+        ("alice", "SALARY", "deny", BadInput),
+        ("alice", "AVAILABILITY", "everything", BadInput),
+    ],
+)
+async def test_a_policy_that_makes_no_sense_is_refused_and_changes_nothing(
+    friends: tuple[Peer, Peer], who: str, kind: str, word: str, error: type[Exception]
+) -> None:
+    _, bob = friends
+    before = await bob.agent.policy()
+    with pytest.raises(error):
+        await bob.agent.set_policy(who, kind, word)
+    assert await bob.agent.policy() == before
+
+
+HOUR = 3_600_000
+TUESDAY = 1_780_358_400_000  # 2026-06-02 00:00 UTC
+
+
+async def test_a_person_sees_what_is_free_and_what_is_taken(world: World, friends: tuple[Peer, Peer]) -> None:
+    _, bob = friends
+    await bob.db.write(lambda session: settings.put(session, policy.WORKING_HOURS, {"timeZone": "Etc/UTC"}))
+    await bob.agent.propose(["alice"], draft())
+    await world.settle()
+
+    found = await bob.agent.free_busy(TUESDAY, TUESDAY + 12 * HOUR + HOUR // 2)
+
+    assert found.time_zone == "Etc/UTC"
+    assert found.free == (Slot(TUESDAY + 9 * HOUR, TUESDAY + 12 * HOUR),)
+    assert found.busy == (Slot(TUESDAY + 12 * HOUR, TUESDAY + 12 * HOUR + HOUR // 2),)
+
+
+@pytest.mark.parametrize("length", [0, -1, 366 * 24 * HOUR + 1])
+async def test_a_look_at_no_time_or_at_too_much_is_refused(bob: Peer, length: int) -> None:
+    with pytest.raises(BadInput):
+        await bob.agent.free_busy(TUESDAY, TUESDAY + length)
 
 
 def test_coarse_windows_hide_single_meetings() -> None:

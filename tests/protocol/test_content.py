@@ -490,8 +490,17 @@ ANSWER = {
 }
 
 
+BUSY = {"busy": [{"start": "2023-06-01T12:00:00Z", "end": "2023-06-01T14:00:00Z"}]}
+
+
+def test_an_answer_of_availability_may_tell_what_is_taken() -> None:
+    (taken,) = availability_data(ANSWER | BUSY).busy
+    assert (taken.start, taken.end) == ("2023-06-01T12:00:00Z", "2023-06-01T14:00:00Z")
+
+
 def test_an_answer_of_availability_is_read() -> None:
     found = availability_data(ANSWER)
+    assert found.busy == ()
     assert found.available_times == ("2023-06-01T14:00:00Z",)
     assert [(slot.start, slot.end) for slot in found.slots] == [
         ("2023-06-01T14:00:00Z", "2023-06-01T15:00:00Z")
@@ -505,6 +514,9 @@ def test_an_answer_of_availability_is_read() -> None:
         ("slots.0.start", "soon", "slots[0].start"),
         ("slots.0.end", "soon", "slots[0].end"),
         ("slots.0.end", "2023-06-01T14:00:00Z", "slots[0].end"),
+        ("busy.0.start", "soon", "busy[0].start"),
+        ("busy.0.end", "soon", "busy[0].end"),
+        ("busy.0.end", "2023-06-01T12:00:00Z", "busy[0].end"),
         ("timeZone", "a b", "timeZone"),
         ("slots", None, "slots"),
     ],
@@ -513,7 +525,7 @@ def test_an_answer_of_availability_that_breaks_a_rule_is_refused_by_name(
     path: str, value: Any, field: str
 ) -> None:
     with pytest.raises(WireError) as caught:
-        availability_data(changed(ANSWER, path, value))
+        availability_data(changed(ANSWER | BUSY, path, value))
     assert caught.value.field == f"content.data.{field}"
 
 
