@@ -91,6 +91,7 @@ class Care:
         tell(doctor.keys(holder.vault))
         tell(await doctor.database(holder.paths, holder.vault.database_key))
         tell(doctor.disk(holder.paths.root))
+        tell(doctor.storing(await holder.agent.storage_problem()))
         for finding in doctor.connection(holder.agent.connection):
             tell(finding)
         tell(await self._sessions())

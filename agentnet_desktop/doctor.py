@@ -108,6 +108,17 @@ async def database(paths: ProfilePaths, key: bytes) -> Finding:
     return Finding("database", "ok", f"{size / 1_048_576:.1f} MiB, every page reads.")
 
 
+def storing(problem: str) -> Finding:
+    """Says whether the running agent can store what it gets.
+
+    Args:
+        problem: as `Agent.storage_problem` has it.
+    """
+    if problem:
+        return Finding("storing", "failed", problem)
+    return Finding("storing", "ok", "The agent can store what it sends and receives.")
+
+
 def disk(folder: Path) -> Finding:
     """Says how much room is left."""
     free = shutil.disk_usage(folder).free

@@ -7,6 +7,7 @@ the log says itself what went. The deleting is `store.log_retention`'s work.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
 
@@ -42,14 +43,17 @@ class Retention:
     def __init__(self, ground: Ground) -> None:
         """Keeps the ground."""
         self._ground = ground
-        self._running = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._wanted = False  # a look that began before the rule changed is followed by another
         ground.on_due(_KEY, self.start)
 
     def start(self) -> None:
         """Looks in the background for what is to go, and again a day later."""
         self._ground.wake(_KEY, self._ground.clock() + DAY_MS)
-        if not self._running:
-            self._running = True
+        self._wanted = True
+        if self._idle.is_set():
+            self._idle.clear()
             self._ground.tasks.start(self._run_or_wait(), name="retention")
 
     async def rule(self) -> RetentionRule:
@@ -68,6 +72,10 @@ class Retention:
         await self._ground.turn(lambda turn: settings.put(turn.session, _SETTING, value))
         self.start()
 
+    async def done(self) -> None:
+        """Waits until what was to go is gone, or the disk refused."""
+        await self._idle.wait()
+
     async def disk_use(self) -> DiskUse:
         """Returns what the database takes on disk."""
         return await self._ground.db.read_log(log_retention.disk_use)
@@ -82,11 +90,13 @@ class Retention:
 
     async def _run_or_wait(self) -> None:
         try:
-            await self.run()
+            while self._wanted:
+                self._wanted = False
+                await self.run()
         except StoreError as fault:  # whoever writes next hears of it; the next day tries again
             _log.warning("retention could not work: %s", fault.kind)
         finally:
-            self._running = False
+            self._idle.set()
 
     def _forget(self, turn: Turn) -> bool:
         """Deletes one batch; False when nothing is left to go."""

@@ -20,6 +20,11 @@ _ON_ONE = {
     "refuse-key": ("refuse_key", "refuse the changed key of a contact, for good"),
 }
 
+_ON_HELD = {
+    "release": ("release_messages", "sent", "send the messages that were held because its key changed"),
+    "drop": ("drop_messages", "given up", "give up the messages that were held because its key changed"),
+}
+
 
 def add(commands: Any, common: ArgumentParser) -> None:
     """Adds the group."""
@@ -45,6 +50,10 @@ def add(commands: Any, common: ArgumentParser) -> None:
         one = actions.add_parser(action, help=words, description=words.capitalize() + ".", parents=[common])
         one.add_argument("agent_id", metavar="ID")
         one.set_defaults(run=_on_one)
+    for action, (_, _, words) in _ON_HELD.items():
+        held = actions.add_parser(action, help=words, description=words.capitalize() + ".", parents=[common])
+        held.add_argument("agent_id", metavar="ID")
+        held.set_defaults(run=_on_held)
     verify = actions.add_parser("verify", help="print the safety number, or compare it", parents=[common])
     verify.add_argument("agent_id", metavar="ID")
     verify.add_argument(
@@ -129,6 +138,19 @@ async def _on_one(args: Namespace) -> int:
         view: ContactView = await method(args.agent_id)
         await desk.settle()
     Output(as_json=args.json).row(view, _line(view))
+    return outcome.DONE
+
+
+async def _on_held(args: Namespace) -> int:
+    from agentnet_desktop.cli.output import Output
+
+    method, done, _ = _ON_HELD[args.action]
+    async with access.commander(args) as desk:
+        count: int = await getattr(desk.agent, method)(args.agent_id)
+        await desk.settle()
+    messages = "1 held message is" if count == 1 else f"{count} held messages are"
+    words = f"{messages} {done}." if count else f"Nothing is held for {args.agent_id}."
+    Output(as_json=args.json).row({"agentId": args.agent_id, "done": args.action, "messages": count}, words)
     return outcome.DONE
 
 

@@ -52,14 +52,18 @@ async def _examine(args: Namespace, tell: Tell) -> None:
     held = is_held(place)
     if not await doctor.storage(place, settings, await access.passphrase(args), tell):
         return
-    view = await (_held_connection(args) if held else _own_connection(args, tell))
+    view = await (_held_connection(args, tell) if held else _own_connection(args, tell))
     if view is not None:
         for finding in doctor.connection(view):
             tell(finding)
 
 
-async def _held_connection(args: Namespace) -> ConnectionView:
+async def _held_connection(args: Namespace, tell: Tell) -> ConnectionView:
+    """Asks the holder how it is."""
+    from agentnet_desktop.doctor import storing
+
     async with access.commander(args) as desk:
+        tell(storing(await desk.agent.storage_problem()))
         snapshot = await desk.agent.snapshot()
     return snapshot.connection
 

@@ -6,7 +6,7 @@ import asyncio
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING, Any
 
-from agentnet_desktop.cli import access, log_files, outcome
+from agentnet_desktop.cli import access, log_files, log_retention, outcome
 
 if TYPE_CHECKING:
     from agentnet_desktop.agent.events import LogRow
@@ -31,7 +31,9 @@ def add(commands: Any, common: ArgumentParser) -> None:
         "--limit", type=_count, default=200, metavar="N", help="the newest N entries (default: 200)"
     )
     made.set_defaults(run=run)
-    log_files.add(made.add_subparsers(dest="action", metavar="ACTION"), common)
+    actions = made.add_subparsers(dest="action", metavar="ACTION")
+    log_files.add(actions, common)
+    log_retention.add(actions, common)
 
 
 def _count(text: str) -> int:
