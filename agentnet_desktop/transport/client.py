@@ -21,7 +21,7 @@ from agentnet_desktop.transport.link import Link
 from agentnet_desktop.transport.network import NetworkWatch, local_addresses
 from agentnet_desktop.transport.phases import Phase
 from agentnet_desktop.transport.signals import Moment, Status
-from agentnet_desktop.transport.tokens import TokenError, TokenSource
+from agentnet_desktop.transport.tokens import SignInEnded, TokenError, TokenSource
 from relay.wire.codec import Decoded, Format, decode, encode
 from relay.wire.envelope import SYSTEM, Envelope
 from relay.wire.errors import WireError
@@ -228,7 +228,7 @@ class RelayClient:
         try:
             token = await self._tokens.token(now_ms=command.now_ms, fresh=command.fresh)
         except TokenError as error:
-            self._feed(signals.TokenFailed(str(error)))
+            self._feed(signals.TokenFailed(str(error), ended=isinstance(error, SignInEnded)))
         else:
             self._feed(signals.TokenReceived(token.text, token.expires_at, token.invite))
 

@@ -75,6 +75,7 @@ class Connection:
         self._until: float | None = None  # ticks at which the phase has lasted long enough
         self._attempts = 0  # since the last connection that held
         self._fresh = False
+        self._token = ""  # the one shown last
         self._time_offset = 0  # relay's clock minus ours, from a refusal: for iat and exp only
         self._hint_ms = 0  # the relay's `retryAfter` for the next attempt
         self._pulse = Pulse(WATCH_MS, 0)  # counts while LIVE only
@@ -129,12 +130,13 @@ class Connection:
         self._status = replace(self._status, retry_at=None)
         self._get_token()
 
-    def _get_token(self) -> None:
-        self._out.append(signals.GetToken(self._now.wall + self._time_offset, self._fresh))
+    def _get_token(self, *, anew: bool = False) -> None:
+        self._out.append(signals.GetToken(self._now.wall + self._time_offset, self._fresh or anew))
 
     def _dial(self, event: signals.TokenReceived, _before: Moment) -> None:
         self.phase = Phase.DIALLING
         self._until = None  # the shell bounds the time for opening
+        self._token = event.text
         self._out.append(signals.Dial(event.text, self._formats(), event.invite))
 
     def _formats(self) -> tuple[Format, ...]:
@@ -145,7 +147,8 @@ class Connection:
         self._until = self._now.ticks + GREETING_MS
 
     def _no_token(self, event: signals.TokenFailed, _before: Moment) -> None:
-        self._retry(replace(outcomes.NO_TOKEN, reason=event.reason))
+        kind = outcomes.SIGN_IN_ENDED if event.ended else outcomes.NO_TOKEN
+        self._retry(replace(kind, reason=event.reason))
 
     def _dial_failed(self, event: signals.DialFailed, _before: Moment) -> None:
         self._retry(outcomes.unreachable(event.kind, event.reason))
@@ -246,7 +249,7 @@ class Connection:
             self._beat()
         if self._renew_at is not None and now >= self._renew_at:
             self._renew_at = None
-            self._get_token()
+            self._get_token(anew=True)
         if now - self._live_since >= STABLE_MS:
             self._attempts = 0
         if self._status.degraded and now - self._live_since >= RECOVERED_MS:
@@ -265,6 +268,8 @@ class Connection:
         self._pulse.probe(self._now.ticks)
         if self._pulse.due(self._now.ticks):
             self._beat()
+        if self._status.kind == outcomes.SIGN_IN_ENDED.kind:
+            self._get_token(anew=True)
 
     def _plan_renewal(self, remaining_ms: int) -> None:
         """The token is renewed on the live connection, a quarter of its life or five minutes before its end."""
@@ -272,14 +277,24 @@ class Connection:
         self._renew_at = self._now.ticks + max(remaining_ms - lead, 0)
 
     def _renew(self, event: signals.TokenReceived, _before: Moment) -> None:
+        if event.text == self._token:
+            # Whoever keeps the token fresh has not yet done so.
+            self._renew_at = self._now.ticks + WATCH_MS
+            return
+        self._token = event.text
+        if self._status.kind == outcomes.SIGN_IN_ENDED.kind:
+            self._status = replace(self._status, reason="", kind="")
         content = {"token": event.text, "agentId": self._agent_id}
         self._write(MessageType.AUTH, content, Priority.HIGH, shown={"agentId": self._agent_id})
         if event.expires_at is not None:
             # Until the relay confirms, the token's own word counts.
             self._plan_renewal(event.expires_at - self._now.wall - self._time_offset)
 
-    def _renewal_failed(self, _event: signals.TokenFailed, _before: Moment) -> None:
-        self._renew_at = self._now.ticks + WATCH_MS
+    def _renewal_failed(self, event: signals.TokenFailed, _before: Moment) -> None:
+        """The connection stands until its token ends; who can help is told now."""
+        self._renew_at = None if event.ended else self._now.ticks + WATCH_MS
+        if event.ended:
+            self._status = replace(self._status, reason=event.reason, kind=outcomes.SIGN_IN_ENDED.kind)
 
     # ------------------------------------------------------------------------------------ the way out
 

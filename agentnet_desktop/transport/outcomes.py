@@ -47,6 +47,7 @@ BAD_GREETING = Outcome(
     "The relay's greeting could not be read; it may be of another version.",
 )
 NO_TOKEN = Outcome(Plan.BACKOFF, "AUTHENTICATION_ERROR", "The sign-in takes too long.")
+SIGN_IN_ENDED = Outcome(Plan.HALT, "SIGN_IN_ENDED", "The sign-in has ended: sign in again.")
 REFUSED = Outcome(
     Plan.FRESH_TOKEN,
     "AUTHENTICATION_FAILED",

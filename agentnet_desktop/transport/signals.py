@@ -92,9 +92,15 @@ class TokenReceived:
 
 @dataclass(frozen=True, slots=True)
 class TokenFailed:
-    """No token can be had now; `reason` is a sentence for a person."""
+    """No token can be had now.
+
+    Attributes:
+        reason: a sentence for a person.
+        ended: none can be had before a person signs in again.
+    """
 
     reason: str
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +191,7 @@ class GetToken:
 
     Attributes:
         now_ms: the time for `iat` and `exp`.
-        fresh: a kept token was refused.
+        fresh: a kept token was refused, or is about to end.
     """
 
     now_ms: int

@@ -24,6 +24,10 @@ class TokenError(Exception):
     """No token can be had; the text is one sentence for a person."""
 
 
+class SignInEnded(TokenError):
+    """No token can be had before a person signs in again; trying again by itself helps nothing."""
+
+
 class Signer(Protocol):
     """Who signs a local token: the agent's identity key."""
 
@@ -62,9 +66,11 @@ class TokenSource(Protocol):
         Args:
             now_ms: the time to write into `iat` and `exp`: the own clock, corrected by the relay's
                 `serverTime` when it refused.
-            fresh: True when the last token was refused, so that a kept one must not be given again.
+            fresh: True when the last token was refused or is about to end, so that a kept one must not be given
+                again.
 
         Raises:
+            SignInEnded: none can be had before a person signs in again.
             TokenError: none can be had now.
         """
 
@@ -181,8 +187,11 @@ class FileTokens:
             return file.read(_LARGEST_FILE + 1).decode("ascii").strip()
 
     async def token(self, *, now_ms: int, fresh: bool) -> Token:
-        """Reads the file, in a thread; its owner sets the times and keeps it fresh."""
-        del now_ms, fresh
+        """Reads the file, in a thread; its owner sets the times and keeps it fresh.
+
+        A token that has ended is given once, for this machine's clock may be wrong; after a refusal, which
+        corrects the clock, it is not given again.
+        """
         try:
             text = await asyncio.to_thread(self._read)
         except OSError as error:
@@ -191,7 +200,12 @@ class FileTokens:
             raise TokenError(f"The token file {self._path} does not hold a token.") from error
         if not text or len(text) > _LARGEST_FILE or any(c.isspace() for c in text):
             raise TokenError(f"The token file {self._path} does not hold a token.")
-        return Token(text, token_expiry(text), self._invite)
+        expires_at = token_expiry(text)
+        if fresh and expires_at is not None and expires_at <= now_ms:
+            raise TokenError(
+                f"The token in {self._path} has ended, and whoever keeps it fresh has not renewed it."
+            )
+        return Token(text, expires_at, self._invite)
 
     def accepted(self) -> None:
         """Forgets the invite, and tells once that the relay took the token."""

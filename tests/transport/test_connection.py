@@ -420,7 +420,7 @@ def test_the_token_is_renewed_on_the_live_connection_before_it_ends() -> None:
     assert "GetToken" not in kinds(story.passes(29_999))
     story.echo()
     commands = story.passes(1)
-    assert GetToken(story.wall, fresh=False) in commands
+    assert GetToken(story.wall, fresh=True) in commands
     (write,) = (c for c in story.tell(TokenReceived("new jwt", story.wall + 40_000)) if isinstance(c, Write))
     assert write.envelope.message_type is MessageType.AUTH
     assert write.envelope.content == {"token": "new jwt", "agentId": "alice"}
@@ -440,7 +440,7 @@ def test_a_failed_renewal_is_tried_again_before_the_relay_gives_up() -> None:
     story.tell(TokenFailed("not now"))
     assert story.status.state is State.CONNECTED
     assert "GetToken" in kinds(story.passes(10_000))
-    story.tell(TokenReceived("jwt"))
+    story.tell(TokenReceived("another jwt"))
     story.error("AUTHENTICATION_ERROR")
     assert GetToken(story.wall + 10_000, fresh=True) in story.passes(10_000)
 

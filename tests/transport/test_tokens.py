@@ -99,6 +99,17 @@ async def test_a_token_file_is_read_anew_each_time(tmp_path: Path) -> None:
     assert told == [True]
 
 
+async def test_a_token_that_has_ended_is_shown_once_and_then_told(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(_unsigned({"exp": NOW // 1000}))
+    source = FileTokens(file)
+    assert (await source.token(now_ms=NOW, fresh=False)).expires_at == NOW
+    with pytest.raises(TokenError, match=r"token in .*token has ended"):
+        await source.token(now_ms=NOW, fresh=True)
+    file.write_text(_unsigned({"exp": NOW // 1000 + 1}))
+    assert (await source.token(now_ms=NOW, fresh=True)).expires_at == NOW + 1000
+
+
 @pytest.mark.parametrize("content", [b"", b"two words", b"\xff\xfe", b"a" * 20_000])
 async def test_a_file_without_a_token_is_told_by_its_name(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "token"
