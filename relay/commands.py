@@ -5,7 +5,7 @@ Plain data. A command names the connection it is for, since one connection's eve
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -25,6 +25,19 @@ class Link(Protocol):
     def close(self, code: int, reason: str) -> None:
         """Send a close frame, and end the connection."""
         ...
+
+
+class Gone:
+    """The link of a connection whose socket is gone: what is still said goes nowhere."""
+
+    def send(self, data: bytes) -> None:
+        """Nobody hears it."""
+
+    def close(self, code: int, reason: str) -> None:
+        """It is closed."""
+
+
+GONE: Final = Gone()
 
 
 class Send(msgspec.Struct, gc=False):

@@ -26,7 +26,7 @@ except ImportError:  # a platform without the compiled part
     from websockets.utils import apply_mask
 
 from relay import upgrade
-from relay.commands import Accept, Close, Command, Refuse, Send, Verify
+from relay.commands import GONE, Accept, Close, Command, Refuse, Send, Verify
 from relay.connection import Connection, Relay, State
 from relay.limits import AddressMeter, address_group
 from relay.wire.codec import Format, frame_limit
@@ -97,12 +97,7 @@ class WebSocket(asyncio.Protocol):
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._protocol = ServerProtocol(
-            extensions=host.extensions or None,
-            select_subprotocol=upgrade.choose_subprotocol,
-            max_size=frame_limit(host.relay.settings.max_message_bytes),
-            logger=host.protocol_log,
-        )
+        self._protocol: ServerProtocol
         self._transport: asyncio.Transport | None = None
         self._pending: list[bytes] = []
         self._fragments: list[bytes] | None = None
@@ -133,7 +128,15 @@ class WebSocket(asyncio.Protocol):
         relay.counters.connections_total += 1
         if relay.meters.is_besieged(meter):
             relay.counters.refused_connections_total += 1
+            self._run(self.connection.lost(host.now()))
             self._transport.abort()  # not even a refusal can be afforded
+            return
+        self._protocol = ServerProtocol(
+            extensions=host.extensions or None,
+            select_subprotocol=upgrade.choose_subprotocol,
+            max_size=frame_limit(relay.settings.max_message_bytes),
+            logger=host.protocol_log,
+        )
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
@@ -202,6 +205,16 @@ class WebSocket(asyncio.Protocol):
         self._run(self.connection.lost(host.now()))
         if was_open:
             host.note(self, "lost")
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Break the circles of references, so that memory is free now, not when the collector comes by."""
+        self.connection.link = GONE
+        protocol: ServerProtocol | None = getattr(self, "_protocol", None)  # none when it was cut off at once
+        if protocol is not None:
+            protocol.parser.close()
+            protocol.parser_exc = protocol.handshake_exc = None
+            vars(protocol).pop("select_subprotocol", None)
 
     def resume_writing(self) -> None:
         """The transport's buffer has drained."""

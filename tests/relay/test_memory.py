@@ -1,0 +1,139 @@
+"""What a relay's memory holds of connections that are gone: nothing, at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from websockets.server import ServerProtocol
+
+from relay import websocket
+from relay.auth.registry import Registry
+from relay.config import load
+from relay.server import Server
+from relay.upgrade import ENDPOINT
+from tests.processes import RelayProcess
+from tests.relay.conftest import Net, Person
+
+UPGRADE = (
+    f"GET {ENDPOINT} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+).encode()
+
+
+class Here(NamedTuple):
+    """A relay in this process, and the means to connect to it."""
+
+    server: Server
+    net: Net
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[Here]:
+    registry = Registry(tmp_path / "registry.sqlite")
+    flags = {"port": 0, "data_dir": str(tmp_path), "limits": {"address_unauthenticated": 1}}
+    server = Server(load(flags, environment={}), registry)
+    await server.start()
+    net = Net(RelayProcess(tmp_path, port=int(server.url.rpartition(":")[2]), url=server.url))
+    yield Here(server, net)
+    await net.close()
+    await server.stop()
+    registry.close()
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("sent", "closing"),
+    [
+        (b"", "cut"),
+        (b"", "end"),
+        (UPGRADE[:30], "cut"),
+        (b"nonsense\r\n\r\n", "wait"),
+        (b"GET / HTTP/1.1\r\n\r\n", "wait"),
+        (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 1000, "wait"),
+        (UPGRADE, "cut"),
+        (UPGRADE, "end"),
+        (UPGRADE + b"\x83\x82\0\0\0\0hi", "wait"),
+        (UPGRADE + b"\x88\x80\0\0\0\0", "wait"),
+    ],
+)
+@pytest.mark.usefixtures("no_collector")
+async def test_a_connection_that_is_gone_is_freed_without_the_collector(
+    here: Here, sent: bytes, closing: str
+) -> None:
+    witness = await here.net.join("witness")
+    (old,) = here.server.sockets
+    reader, writer = await asyncio.open_connection("127.0.0.1", here.net.relay.port)
+    writer.write(sent)
+    while len(here.server.sockets) < 2:
+        await witness.settled()
+    (new,) = here.server.sockets - {old}
+    parts: list[weakref.ref[Any]] = [
+        weakref.ref(new),
+        weakref.ref(new._protocol),
+        weakref.ref(new._protocol.reader),
+    ]
+    del new
+    if closing == "end":
+        writer.write_eof()
+    if closing != "cut":
+        await reader.read()
+    writer.transport.abort()
+    async with asyncio.timeout(10):
+        while len(here.server.sockets) > 1 or any(part() for part in parts):
+            await witness.settled()
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_an_agent_that_left_and_one_that_was_refused_are_freed_without_the_collector(
+    here: Here,
+) -> None:
+    witness, alice = await here.net.join("witness"), await here.net.join("alice")
+    opened = {weakref.ref(socket) for socket in here.server.sockets if socket.connection.key == "alice"}
+    await alice.socket.close()
+    late = await here.net.dial("bob")
+    await late.send(late.envelope("AUTH", "system", {"token": Person("bob").token("x"), "agentId": "bob"}))
+    opened |= {weakref.ref(socket) for socket in here.server.sockets if not socket.connection.key}
+    assert len(opened) == 2
+    assert (await late.closed())[0] == 4401
+    async with asyncio.timeout(10):
+        while any(socket() for socket in opened):
+            await witness.settled()
+
+
+async def test_who_is_cut_off_in_a_siege_costs_no_protocol(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    class Counted(ServerProtocol):
+        def __init__(self, **options: Any) -> None:
+            made.append("one")
+            super().__init__(**options)
+
+    monkeypatch.setattr(websocket, "ServerProtocol", Counted)
+    witness = await here.net.join("witness")
+    address = "127.0.0.1", here.net.relay.port
+    writers = [(await asyncio.open_connection(*address))[1] for _ in range(2)]
+    while len(here.server.sockets) < 3:
+        await witness.settled()
+    reader, writer = await asyncio.open_connection(*address)
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+    assert here.server.relay.counters.refused_connections_total == 1
+    assert len(made) == 3
+    for each in (writer, *writers):
+        each.transport.abort()
