@@ -12,11 +12,12 @@ import http.client
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
-from agentnet_desktop.transport.tokens import Token, TokenError, token_expiry
+from agentnet_desktop.transport.tokens import SignInEnded, Token, TokenError, token_claims, token_expiry
 
 REFRESH_TOKEN = "firebase-refresh-token"  # its name in the store
 REFRESH_BEFORE_MS = 5 * 60 * 1000
@@ -24,18 +25,33 @@ _SIGN_IN = "identitytoolkit.googleapis.com/v1/accounts:signInWithPassword"
 _REFRESH = "securetoken.googleapis.com/v1/token"
 _LIMIT_S = 10.0
 _LARGEST_ANSWER = 64 * 1024
-_SIGN_IN_AGAIN = "The Firebase sign-in has ended: sign in again."
-_UNREACHABLE = "Firebase cannot be reached."
+_AGAIN = "The Firebase sign-in has ended: sign in again."
+_NOBODY = "Nobody is signed in to Firebase on this machine: sign in."
+_UNREACHABLE = "Firebase cannot be reached for the sign-in."
+_WRONG = "The e-mail address or the password is wrong."
+_DISABLED = "The Firebase account is disabled."
+_KEY = "Firebase does not know this Web API key: compare it with the one in the project's settings."
+_NO_PASSWORDS = "This Firebase project does not let people sign in with e-mail and password."
 _WORDS = {
-    "INVALID_LOGIN_CREDENTIALS": "The e-mail address or the password is wrong.",
-    "INVALID_PASSWORD": "The e-mail address or the password is wrong.",
-    "EMAIL_NOT_FOUND": "The e-mail address or the password is wrong.",
-    "INVALID_EMAIL": "The e-mail address or the password is wrong.",
-    "USER_DISABLED": "The Firebase account is disabled.",
+    "INVALID_LOGIN_CREDENTIALS": _WRONG,
+    "INVALID_PASSWORD": _WRONG,
+    "EMAIL_NOT_FOUND": _WRONG,
+    "INVALID_EMAIL": _WRONG,
+    "USER_DISABLED": _DISABLED,
     "TOO_MANY_ATTEMPTS_TRY_LATER": "Firebase asks to wait before the next try.",
-    "TOKEN_EXPIRED": _SIGN_IN_AGAIN,
-    "USER_NOT_FOUND": _SIGN_IN_AGAIN,
-    "INVALID_REFRESH_TOKEN": _SIGN_IN_AGAIN,
+    "OPERATION_NOT_ALLOWED": _NO_PASSWORDS,
+    "PASSWORD_LOGIN_DISABLED": _NO_PASSWORDS,
+    "CONFIGURATION_NOT_FOUND": _NO_PASSWORDS,
+    "API": _KEY,  # "API key not valid. …", the one refusal without a code
+}
+# A refresh token that is refused for one of these will never be taken again.
+_ENDS = {
+    "TOKEN_EXPIRED": _AGAIN,
+    "USER_NOT_FOUND": _AGAIN,
+    "INVALID_REFRESH_TOKEN": _AGAIN,
+    "MISSING_REFRESH_TOKEN": _AGAIN,
+    "PROJECT_NUMBER_MISMATCH": _AGAIN,
+    "USER_DISABLED": _DISABLED,
 }
 
 
@@ -64,6 +80,141 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class SignedIn:
+    """What Firebase gives for a password or a refresh token.
+
+    Attributes:
+        token: the ID token.
+        refresh: gets the next one; a secret.
+        project: the Firebase project that the ID token is for.
+    """
+
+    token: Token
+    refresh: str
+    project: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Account:
+    """An account to sign in with. The password is used once and kept nowhere.
+
+    Attributes:
+        api_key: the project's Web API key, which is no secret.
+        email: who signs in.
+        password: proves it.
+        emulator: `http://` and the loopback address of an Auth emulator, or "" for Google.
+    """
+
+    api_key: str
+    email: str
+    password: str
+    emulator: str = ""
+
+
+def emulator_problem(address: str) -> str:
+    """Says why this cannot be an Auth emulator's address; "" when it can."""
+    try:
+        parts = urlsplit(address)
+        good = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost")
+        good = good and parts.port is not None and not parts.path.strip("/")
+    except ValueError:
+        good = False
+    return "" if good else "The Auth emulator's address looks like http://127.0.0.1:9099, on this machine."
+
+
+class FirebaseAuth:
+    """Firebase Auth over REST, for one project. Keeps nothing."""
+
+    def __init__(self, api_key: str, emulator: str | None = None) -> None:
+        """Asks nobody anything yet.
+
+        Args:
+            api_key: the project's Web API key.
+            emulator: the address of an Auth emulator, instead of Google.
+
+        Raises:
+            ValueError: the emulator's address is not a loopback one.
+        """
+        if emulator and (problem := emulator_problem(emulator)):
+            raise ValueError(problem)
+        self._base = f"{emulator.rstrip('/')}/" if emulator else "https://"
+        self._key = api_key
+        handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+        if emulator:
+            handlers.append(urllib.request.ProxyHandler({}))
+        self._opener = urllib.request.build_opener(*handlers)
+
+    async def sign_in(self, email: str, password: str) -> SignedIn:
+        """Signs in with a password.
+
+        Raises:
+            TokenError: wrong, refused, or not reachable; in words for a person.
+        """
+        asked = json.dumps({"email": email, "password": password, "returnSecureToken": True}).encode()
+        answer = await asyncio.to_thread(self._ask, _SIGN_IN, asked, "application/json", _WORDS)
+        if "mfaPendingCredential" in answer:
+            raise TokenError("This account asks for a second factor, which cannot be given here.")
+        return _signed_in(answer, "idToken", "refreshToken")
+
+    async def refresh(self, refresh: str) -> SignedIn:
+        """Gets a new ID token.
+
+        Raises:
+            SignInEnded: the refresh token will never be taken again.
+            TokenError: refused, or not reachable.
+        """
+        asked = urlencode({"grant_type": "refresh_token", "refresh_token": refresh}).encode()
+        kind = "application/x-www-form-urlencoded"
+        answer = await asyncio.to_thread(self._ask, _REFRESH, asked, kind, {**_WORDS, **_ENDS}, _ENDS)
+        return _signed_in(answer, "id_token", "refresh_token")
+
+    def _ask(
+        self,
+        place: str,
+        body: bytes,
+        kind: str,
+        words: Mapping[str, str],
+        ends: Collection[str] = (),
+    ) -> dict[str, Any]:
+        """Asks Firebase, in a thread."""
+        request = urllib.request.Request(  # noqa: S310 - the address begins with https or a checked loopback one
+            f"{self._base}{place}?key={quote(self._key, safe='')}", data=body, headers={"Content-Type": kind}
+        )
+        try:
+            with self._opener.open(request, timeout=_LIMIT_S) as answer:
+                found = json.loads(answer.read(_LARGEST_ANSWER))
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                code = _code(refusal.read(_LARGEST_ANSWER))
+            # Our own words: Firebase's may carry what the person typed.
+            told = words.get(code, f"Firebase refused the sign-in (HTTP {refusal.code}).")
+            raise (SignInEnded if code in ends else TokenError)(told) from None
+        except (OSError, http.client.HTTPException, ValueError):
+            raise TokenError(_UNREACHABLE) from None
+        if not isinstance(found, dict):
+            raise TokenError(_UNREACHABLE)
+        return found
+
+
+def _code(body: bytes) -> str:
+    """Reads the stable word of a refusal, as in `WEAK_PASSWORD : Password should be …`."""
+    try:
+        return str(json.loads(body)["error"]["message"]).split(" ", 1)[0]
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _signed_in(answer: Mapping[str, Any], id_name: str, refresh_name: str) -> SignedIn:
+    text, refresh = answer.get(id_name), answer.get(refresh_name)
+    if isinstance(text, str) and isinstance(refresh, str):
+        claims = token_claims(text)
+        expires_at, project = token_expiry(text), claims.get("aud")
+        if expires_at is not None and isinstance(project, str):
+            return SignedIn(Token(text, expires_at), refresh, project)
+    raise TokenError(_UNREACHABLE)
+
+
 class FirebaseTokens:
     """ID tokens of one Firebase account; implements `tokens.TokenSource`."""
 
@@ -88,38 +239,30 @@ class FirebaseTokens:
         Raises:
             ValueError: the emulator's address is not a loopback one.
         """
-        if emulator is not None:
-            parts = urlsplit(emulator)
-            if parts.scheme != "http" or parts.hostname not in ("127.0.0.1", "::1", "localhost"):
-                raise ValueError("the Auth emulator must have a loopback address")
-        self._base = f"{emulator.rstrip('/')}/" if emulator else "https://"
-        self._key = api_key
+        self._firebase = FirebaseAuth(api_key, emulator)
         self._store = store
         self._invite = invite
         self._on_enrolled = on_enrolled
         self._kept: Token | None = None
         self._one = asyncio.Lock()
-        handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
-        if emulator:
-            handlers.append(urllib.request.ProxyHandler({}))
-        self._opener = urllib.request.build_opener(*handlers)
 
-    async def sign_in(self, email: str, password: str) -> None:
+    async def sign_in(self, email: str, password: str) -> SignedIn:
         """Signs in, once: from then on the refresh token does.
 
         Raises:
-            TokenError: wrong, refused, or not reachable; in words for a person.
+            TokenError: wrong, refused, or not reachable; in words for a person. What was kept stays.
         """
-        asked = json.dumps({"email": email, "password": password, "returnSecureToken": True}).encode()
         async with self._one:
-            answer = await asyncio.to_thread(self._ask, _SIGN_IN, asked, "application/json")
-            await self._keep(answer, "idToken", "refreshToken")
+            found = await self._firebase.sign_in(email, password)
+            await self._keep(found)
+        return found
 
     async def token(self, *, now_ms: int, fresh: bool) -> Token:
         """Returns the ID token, a new one when it ends within five minutes or was refused.
 
         Raises:
-            TokenError: nobody has signed in, the sign-in has ended, or Firebase cannot be reached.
+            SignInEnded: nobody has signed in, or the sign-in has ended.
+            TokenError: Firebase or the store cannot be reached.
         """
         async with self._one:
             kept = self._kept
@@ -135,54 +278,13 @@ class FirebaseTokens:
         if told is not None:
             told()
 
-    async def sign_out(self) -> None:
-        """Forgets the account on this machine.
-
-        Raises:
-            TokenError: the store cannot be written.
-        """
-        async with self._one:
-            self._kept = None
-            await asyncio.to_thread(self._store.set_token, REFRESH_TOKEN, None)
-
     async def _refresh(self) -> Token:
         refresh = await asyncio.to_thread(self._store.get_token, REFRESH_TOKEN)
         if refresh is None:
-            raise TokenError("Nobody is signed in to Firebase: sign in first.")
-        asked = urlencode({"grant_type": "refresh_token", "refresh_token": refresh}).encode()
-        answer = await asyncio.to_thread(self._ask, _REFRESH, asked, "application/x-www-form-urlencoded")
-        return await self._keep(answer, "id_token", "refresh_token")
+            raise SignInEnded(_NOBODY)
+        return await self._keep(await self._firebase.refresh(refresh))
 
-    async def _keep(self, answer: Mapping[str, Any], id_name: str, refresh_name: str) -> Token:
-        text, refresh = answer.get(id_name), answer.get(refresh_name)
-        if not isinstance(text, str) or not isinstance(refresh, str) or token_expiry(text) is None:
-            raise TokenError(_UNREACHABLE)
-        await asyncio.to_thread(self._store.set_token, REFRESH_TOKEN, refresh)
-        self._kept = Token(text, token_expiry(text))
-        return self._kept
-
-    def _ask(self, place: str, body: bytes, kind: str) -> dict[str, Any]:
-        """Asks Firebase, in a thread."""
-        request = urllib.request.Request(  # noqa: S310 - the address begins with https or a checked loopback one
-            f"{self._base}{place}?key={quote(self._key, safe='')}", data=body, headers={"Content-Type": kind}
-        )
-        try:
-            with self._opener.open(request, timeout=_LIMIT_S) as answer:
-                found = json.loads(answer.read(_LARGEST_ANSWER))
-        except urllib.error.HTTPError as refusal:
-            with refusal:
-                raise TokenError(_reason(refusal.code, refusal.read(_LARGEST_ANSWER))) from None
-        except (OSError, http.client.HTTPException, ValueError):
-            raise TokenError(_UNREACHABLE) from None
-        if not isinstance(found, dict):
-            raise TokenError(_UNREACHABLE)
-        return found
-
-
-def _reason(status: int, body: bytes) -> str:
-    """Puts a refusal into our own words; Firebase's may carry what the person typed."""
-    try:
-        code = str(json.loads(body)["error"]["message"]).split(" ", 1)[0]
-    except (ValueError, KeyError, TypeError):
-        code = ""
-    return _WORDS.get(code, f"Firebase refused the sign-in (HTTP {status}).")
+    async def _keep(self, found: SignedIn) -> Token:
+        await asyncio.to_thread(self._store.set_token, REFRESH_TOKEN, found.refresh)
+        self._kept = found.token
+        return found.token

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 LIFE_MS = 30 * 60 * 1000  # the relay accepts up to an hour; half of it leaves room for a clock that is off
 _JTI_BYTES = 16
 _LARGEST_FILE = 16 * 1024
+_LATEST_S = 1 << 40  # no token lasts longer, and no such number is too large to be a time
 
 
 class TokenError(Exception):
@@ -152,17 +153,24 @@ class LocalTokens:
             self._on_enrolled()
 
 
-def token_expiry(text: str) -> int | None:
-    """Reads `exp` out of a JWT without verifying it; None when there is none. In ms since the Unix epoch."""
+def token_claims(text: str) -> dict[str, Any]:
+    """Reads the claims of a JWT without verifying them; none where there are none to read."""
     parts = text.split(".")
     if len(parts) != 3:
-        return None
+        return {}
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except ValueError:
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def token_expiry(text: str) -> int | None:
+    """Reads `exp` out of a JWT without verifying it; None when there is none. In ms since the Unix epoch."""
+    expires = token_claims(text).get("exp")
+    if not isinstance(expires, int | float) or isinstance(expires, bool) or not 0 <= expires < _LATEST_S:
         return None
-    expires = claims.get("exp") if isinstance(claims, dict) else None
-    return int(expires * 1000) if isinstance(expires, int | float) and not isinstance(expires, bool) else None
+    return int(expires * 1000)
 
 
 class FileTokens:

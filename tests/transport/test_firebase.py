@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from agentnet_desktop.transport.firebase import REFRESH_TOKEN, FirebaseTokens
-from agentnet_desktop.transport.tokens import TokenError
+from agentnet_desktop.transport.tokens import SignInEnded, TokenError
 
 NOW = 1_750_000_000_000
 
@@ -49,7 +49,7 @@ class Google:
                 self.answer
             ).encode()
         self.count += 1
-        claims = json.dumps({"exp": NOW // 1000 + 3600, "n": self.count}).encode()
+        claims = json.dumps({"exp": NOW // 1000 + 3600, "aud": "our-project", "n": self.count}).encode()
         token = f"e30.{base64.urlsafe_b64encode(claims).rstrip(b'=').decode()}.c2ln"
         names = ("idToken", "refreshToken") if as_json else ("id_token", "refresh_token")
         return 200, json.dumps({names[0]: token, names[1]: f"refresh-{self.count}"}).encode()
@@ -87,7 +87,7 @@ def tokens(google: Google, store: Store, **options: Any) -> FirebaseTokens:
 async def test_who_signs_in_gets_a_token_and_only_the_refresh_token_is_kept(google: Google) -> None:
     store, told = Store(), []
     source = tokens(google, store, invite="CODE", on_enrolled=lambda: told.append(True))
-    await source.sign_in("a@example.org", "pässword")
+    assert (await source.sign_in("a@example.org", "pässword")).project == "our-project"
     token = await source.token(now_ms=NOW, fresh=False)
     assert (token.expires_at, token.invite) == (NOW + 3_600_000, "CODE")
     assert google.asked == [
@@ -125,10 +125,12 @@ async def test_the_next_start_needs_no_password(google: Google) -> None:
     await tokens(google, store).sign_in("a@example.org", "p")
     again = tokens(google, store)
     assert (await again.token(now_ms=NOW, fresh=False)).expires_at == NOW + 3_600_000
-    await again.sign_out()
-    assert store.kept == {}
-    with pytest.raises(TokenError, match="Nobody is signed in"):
-        await again.token(now_ms=NOW, fresh=False)
+
+
+async def test_where_nobody_has_signed_in_a_person_is_asked_to(google: Google) -> None:
+    with pytest.raises(SignInEnded, match="Nobody is signed in"):
+        await tokens(google, Store()).token(now_ms=NOW, fresh=False)
+    assert google.asked == []
 
 
 @pytest.mark.parametrize(
@@ -137,6 +139,10 @@ async def test_the_next_start_needs_no_password(google: Google) -> None:
         (400, {"error": {"message": "INVALID_LOGIN_CREDENTIALS"}}, "address or the password is wrong"),
         (400, {"error": {"message": "EMAIL_NOT_FOUND"}}, "address or the password is wrong"),
         (400, {"error": {"message": "TOO_MANY_ATTEMPTS_TRY_LATER : wait"}}, "asks to wait"),
+        (400, {"error": {"message": "USER_DISABLED"}}, "account is disabled"),
+        (400, {"error": {"message": "PASSWORD_LOGIN_DISABLED"}}, "does not let people sign in"),
+        (400, {"error": {"message": "API key not valid. Please pass a valid API key."}}, "Web API key"),
+        (200, {"mfaPendingCredential": "x", "localId": "u"}, "second factor"),
         (400, {"error": {"message": "my-secret"}}, r"refused the sign-in \(HTTP 400\)"),
         (503, b"<html>", r"refused the sign-in \(HTTP 503\)"),
         (302, b"", r"refused the sign-in \(HTTP 302\)"),
@@ -155,12 +161,36 @@ async def test_a_refusal_is_told_in_our_words(google: Google, status: int, answe
     assert len(google.asked) == 1
 
 
-async def test_an_ended_sign_in_asks_for_a_new_one(google: Google) -> None:
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("TOKEN_EXPIRED", "sign in again"),
+        ("USER_NOT_FOUND", "sign in again"),
+        ("INVALID_REFRESH_TOKEN", "sign in again"),
+        ("USER_DISABLED", "account is disabled"),
+    ],
+)
+async def test_an_ended_sign_in_asks_for_a_new_one(google: Google, code: str, words: str) -> None:
     store = Store()
     store.kept[REFRESH_TOKEN] = "old"
-    google.status, google.answer = 400, {"error": {"message": "TOKEN_EXPIRED"}}
-    with pytest.raises(TokenError, match="sign in again"):
+    google.status, google.answer = 400, {"error": {"message": code}}
+    source = tokens(google, store)
+    with pytest.raises(SignInEnded, match=words):
+        await source.token(now_ms=NOW, fresh=False)
+    google.answer = None
+    await source.sign_in("a@example.org", "p")
+    assert (await source.token(now_ms=NOW, fresh=False)).expires_at == NOW + 3_600_000
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_a_refusal_that_may_pass_is_no_end(google: Google, status: int) -> None:
+    store = Store()
+    store.kept[REFRESH_TOKEN] = "good"
+    google.status, google.answer = status, {"error": {"message": "QUOTA_EXCEEDED : later"}}
+    with pytest.raises(TokenError) as told:
         await tokens(google, store).token(now_ms=NOW, fresh=False)
+    assert not isinstance(told.value, SignInEnded)
+    assert store.kept == {REFRESH_TOKEN: "good"}
 
 
 async def test_a_server_that_is_not_there_is_told_in_words() -> None:
@@ -170,8 +200,15 @@ async def test_a_server_that_is_not_there_is_told_in_words() -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["http://192.0.2.1:9099", "https://127.0.0.1:1", "http://127.0.0.1.example:1"]
+    "address",
+    [
+        "http://192.0.2.1:9099",
+        "https://127.0.0.1:1",
+        "http://127.0.0.1.example:1",
+        "http://127.0.0.1:x",
+        "http://127.0.0.1",
+    ],
 )
 def test_an_emulator_elsewhere_is_refused(address: str) -> None:
-    with pytest.raises(ValueError, match="loopback"):
+    with pytest.raises(ValueError, match="on this machine"):
         FirebaseTokens(api_key="k", store=Store(), emulator=address)

@@ -124,7 +124,19 @@ async def test_a_missing_token_file_is_told_in_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["x", "a.b.c", "a.!!!.c", _unsigned([]), _unsigned({}), _unsigned({"exp": True})]
+    "text",
+    [
+        "x",
+        "a.b.c",
+        "a.!!!.c",
+        _unsigned([]),
+        _unsigned({}),
+        _unsigned({"exp": True}),
+        _unsigned({"exp": -1}),
+        _unsigned({"exp": float("inf")}),
+        _unsigned({"exp": float("nan")}),
+        _unsigned({"exp": 10**30}),
+    ],
 )
 def test_a_token_that_tells_no_expiry_has_none(text: str) -> None:
     assert token_expiry(text) is None
