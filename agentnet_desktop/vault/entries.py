@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -181,7 +181,7 @@ def read_secret(store: SecretStore, record: Record, key: bytearray, purpose: str
         raise VaultCorrupt(f"The {purpose} key is damaged; restore the profile from a backup.") from error
 
 
-def delete_generation(store: SecretStore, record: Record, generation: str) -> None:
-    """Delete every entry that a generation may have."""
-    for purpose in (IDENTITY, DATABASE, _WRAPPING_KEY, *(TOKEN + name for name in record.tokens)):
+def delete_generation(store: SecretStore, tokens: Iterable[str], generation: str) -> None:
+    """Delete every entry that a generation may have; `tokens` are the names that the record knows."""
+    for purpose in (IDENTITY, DATABASE, _WRAPPING_KEY, *(TOKEN + name for name in tokens)):
         store.delete(entry_name(purpose, generation))

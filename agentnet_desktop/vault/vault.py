@@ -7,6 +7,7 @@ where one is missing, and never writes a secret in the clear. All calls block: r
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from dataclasses import replace
@@ -30,7 +31,7 @@ from .entries import (
     unlock,
     write_secrets,
 )
-from .errors import VaultExists, VaultLocked, WrongPassphrase
+from .errors import VaultError, VaultExists, VaultLocked, WrongPassphrase
 from .kdf import Kdf
 from .record import Record
 from .stores import SecretStore
@@ -67,7 +68,8 @@ class Vault:
         kdf: Kdf | None = None,
         seed: bytes | None = None,
     ) -> Vault:
-        """Make a new identity and database key, and store them. The record is written last.
+        """Make a new identity and database key, and store them. The record is written last; when that fails, what
+        was written before is deleted.
 
         Args:
             store: where the entries go.
@@ -92,11 +94,26 @@ class Vault:
             IDENTITY: random(SEED_BYTES) if seed is None else seed,
             DATABASE: random(DATABASE_KEY_BYTES),
         }
-        record, key = new_generation(
-            store, agent_id=agent_id, profile_id=profile_id, passphrase=passphrase, random=random, kdf=kdf
-        )
-        write_secrets(store, record, key, secrets, random)
-        store.set(RECORD, record.to_bytes())
+        begun: list[str] = []
+        try:
+            record, key = new_generation(
+                store,
+                agent_id=agent_id,
+                profile_id=profile_id,
+                passphrase=passphrase,
+                random=random,
+                kdf=kdf,
+                announce=begun.append,
+            )
+            write_secrets(store, record, key, secrets, random)
+            store.set(RECORD, record.to_bytes())
+        except BaseException:
+            with contextlib.suppress(
+                VaultError
+            ):  # of a store that refuses this too, the first refusal is told
+                for generation in begun:
+                    delete_generation(store, (), generation)
+            raise
         return cls(store, record, key, secrets, random)
 
     @classmethod
@@ -163,7 +180,7 @@ class Vault:
         record = read_record(store, None, True)
         store.delete(RECORD)
         for generation in filter(None, (record.generation, record.discard)):
-            delete_generation(store, record, generation)
+            delete_generation(store, record.tokens, generation)
 
     @property
     def agent_id(self) -> str:
@@ -312,5 +329,5 @@ class Vault:
     def _discard(self) -> None:
         """Delete what the record says is to be discarded."""
         if self._record.discard:
-            delete_generation(self._store, self._record, self._record.discard)
+            delete_generation(self._store, self._record.tokens, self._record.discard)
             self._replace_record(discard="")

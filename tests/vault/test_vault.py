@@ -142,6 +142,18 @@ def test_a_vault_is_never_made_over_another(memory_store: MemoryStore) -> None:
     assert secrets(Vault.open(memory_store, passphrase="horse")) == secrets(vault)
 
 
+@pytest.mark.parametrize("passphrase", ["horse", None])
+def test_a_vault_that_cannot_be_made_whole_leaves_no_entry_behind(passphrase: str | None) -> None:
+    whole = MemoryStore()
+    create(whole, passphrase)
+    for number in range(1, whole.writes + 1):
+        store = MemoryStore()
+        store.fail_at = number
+        with pytest.raises(KeyringFailed, match="power"):
+            create(store, passphrase)
+        assert store.entries == {}
+
+
 def test_a_missing_vault_is_told_and_not_replaced(memory_store: MemoryStore) -> None:
     with pytest.raises(VaultMissing, match="restore the profile from a backup"):
         Vault.open(memory_store, passphrase=None)
