@@ -1,147 +1,219 @@
 """The load of the relay benchmark: pairs of agents on raw sockets, cheap enough not to be what is measured.
 
-Each sender keeps a window of messages in flight and sends one more for each acknowledgement. Frames are built
-once and masked with a zero key; of what comes back only frame headers are read. Run as
+Either each sender keeps a window of messages in flight and sends one more for each acknowledgement, or all
+send at a rate, and each message's way to its receiver is timed from the moment it was due. Run as
 `python -m benchmarks.relay_load`, with the work as JSON on stdin and the figures as JSON on stdout.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import json
 import os
+import resource
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
-PATH = "/agent-network/v1/connect"
-KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+from benchmarks.relay_wires import Wire, make
+from benchmarks.table import percentile
 
-
-def frame(payload: bytes, *, text: bool) -> bytes:
-    """One masked client frame; with a key of zeros the payload stands as it is."""
-    head = bytes((0x81 if text else 0x82,))
-    size = len(payload)
-    length = bytes((0x80 | size,)) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
-    return head + length + b"\0\0\0\0" + payload
+_AT_ONCE = 64
+"""Connections being opened at a time."""
+_PORTS_AN_ADDRESS = 5000
+"""Connections that come from one loopback address; after so many comes the next."""
+_CONNECT_LIMIT_S = 60.0
+_DRAIN_LIMIT_S = 5.0
 
 
 class Agent(asyncio.Protocol):
-    """One connection: counts the frames that come, and answers each with `on_frame`."""
+    """One connection: counts what comes, refills its window, or times what its peer sent."""
 
-    def __init__(self, request: bytes, greeting: bytes = b"") -> None:
-        self.request = request
-        self.greeting = greeting  # Socket.IO's: sent after its first frame, answered by its second
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
         self.transport: Any = None
-        self.frames = 0
-        self.upgraded = asyncio.get_running_loop().create_future()
-        self.lost = False
-        self.sends: bytes | None = None  # one more of these for each frame that comes
-        self._buffer = b""
-        self._http = True
+        self.count = 0
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.is_lost = False
+        self.refills = False
+        self.due: deque[float] | None = None  # when each message under way to this agent was due
+        self.late: list[tuple[float, float]] = []  # when it was due, and how long after that it was here
+        self._rest = b""
+        self._all_here: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for the upgrade."""
+        """Say hello."""
         self.transport = transport
-        self.transport.write(self.request)
+        self.transport.write(self.wire.hello)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Remember it: no connection may be lost under load."""
         del exc
-        self.lost = True
-        if not self.upgraded.done():
-            self.upgraded.set_exception(ConnectionError(self._buffer.decode("latin-1") or "closed"))
+        self.is_lost = True
+        if not self.ready.done():
+            self.ready.set_exception(ConnectionError("closed before it was let in"))
 
     def data_received(self, data: bytes) -> None:
-        """Count whole frames, and send as many again."""
-        if self._buffer:
-            data = self._buffer + data
-        at = 0
-        if self._http:
-            end = data.find(b"\r\n\r\n")
-            if end < 0 or not data.startswith(b"HTTP/1.1 101"):
-                self._buffer = data
-                return
-            self._http = False
-            at = end + 4
-            if not self.greeting:
-                self.upgraded.set_result(None)
-        count, size = 0, len(data)
-        while at + 2 <= size:
-            length = data[at + 1]
-            start = at + 2
-            if length == 126:
-                if start + 2 > size:
-                    break
-                length = data[start] << 8 | data[start + 1]
-                start += 2
-            if start + length > size:
-                break
-            at = start + length
-            count += 1
-        self._buffer = data[at:] if at < size else b""
-        self.frames += count
-        if self.greeting and self.frames:
-            self._greet()
-        if self.sends is not None and count:
-            self.transport.write(self.sends * count)
+        """Count messages and acknowledgements."""
+        if self._rest:
+            data = self._rest + data
+        wire = self.wire
+        try:
+            used, count = wire.read(data)
+        except ConnectionError as problem:
+            if not self.ready.done():
+                self.ready.set_exception(problem)
+            self.transport.close()
+            return
+        self._rest = data[used:] if used < len(data) else b""
+        if wire.reply:
+            self.transport.write(wire.reply)
+            wire.reply = b""
+        if wire.is_ready and not self.ready.done():
+            self.ready.set_result(None)
+        self.count += count
+        if self.refills and count:
+            self.transport.write(wire.messages(count))
+        elif self.due is not None:
+            now = time.perf_counter()
+            for _ in range(count):
+                due = self.due.popleft()
+                self.late.append((due, now - due))
+            if self._all_here is not None and not self.due:
+                self._all_here.set_result(None)
+                self._all_here = None
 
-    def _greet(self) -> None:
-        if self.frames == 1 and not self.upgraded.done():
-            self.transport.write(self.greeting)
-        elif not self.upgraded.done():
-            self.upgraded.set_result(None)
+    async def emptied(self) -> None:
+        """Wait until nothing is under way to this agent."""
+        if self.due:
+            self._all_here = asyncio.get_running_loop().create_future()
+            await self._all_here
+
+
+class Pace:
+    """Sends at a rate, in turns over all pairs. Its core is its own: it looks at the clock without pause."""
+
+    def __init__(self, pairs: list[tuple[Agent, Agent]], rate: float, starts: float, ends: float) -> None:
+        self.pairs = pairs
+        self.gap = 1 / rate
+        self.next_at, self.ends = starts, ends
+        self.sent = 0
+        self.loop = asyncio.get_running_loop()
+        self.ended = self.loop.create_future()
+
+    def turn(self) -> None:
+        """Send what is due, and come again."""
+        now = time.perf_counter()
+        while self.next_at <= now:
+            if self.next_at >= self.ends:
+                self.ended.set_result(None)
+                return
+            sender, receiver = self.pairs[self.sent % len(self.pairs)]
+            assert receiver.due is not None
+            receiver.due.append(self.next_at)
+            sender.transport.write(sender.wire.messages(1))
+            self.sent += 1
+            self.next_at += self.gap
+        self.loop.call_soon(self.turn)
 
 
 async def run(work: dict[str, Any]) -> dict[str, Any]:
-    """Connect all pairs, load them, and count what was acknowledged.
+    """Connect everyone, load the router, and measure.
 
     Args:
-        work: `host`, `port`, `subprotocol`, `seconds`, `warmup`, `window`, and `pairs`: a list of senders'
-            and receivers' headers with the sender's envelope (latin-1).
+        work: `host`, `port`, `pid`, `wire`, `subprotocol`, `window`, `rate` (0: as fast as it goes),
+            `seconds` (0: only connect), `warmup`, `pairs` and `idle`, as `relay_routers.work` makes them.
     """
-    loop = asyncio.get_running_loop()
-    text = not work["subprotocol"].endswith("msgpack")
-    senders: list[tuple[Agent, bytes]] = []
-    for pair in work["pairs"]:
-        agents = [await connect(loop, work, headers) for headers in (pair["receiver"], pair["sender"])]
-        senders.append((agents[1], frame(pair["envelope"].encode("latin-1"), text=text)))
-    if not work["seconds"]:
-        await asyncio.sleep(1)
-        return {"kib": resident_kib(work["pid"])}
-    await asyncio.sleep(0.2)
-    pid = work["pid"]
-    for agent, message in senders:
-        agent.sends = message
-        agent.transport.write(message * work["window"])
+    opening = Opening(work)
+    made = await asyncio.gather(
+        *(opening.agent(one) for pair in work["pairs"] for one in pair), *(map(opening.agent, work["idle"]))
+    )
+    pairs = [(made[2 * n], made[2 * n + 1]) for n in range(len(work["pairs"]))]
+    found: dict[str, Any] = {}
+    gc.disable()  # its pauses would be measured
+    if work["seconds"]:
+        found = await (paced(work, pairs) if work["rate"] else saturated(work, pairs))
+    else:
+        await asyncio.sleep(1)  # what a router frees after connecting, it may free
+    lost = sum(agent.is_lost for agent in made)
+    return {**found, "lost": lost, "kib": resident_kib(work["pid"])}
+
+
+async def saturated(work: dict[str, Any], pairs: list[tuple[Agent, Agent]]) -> dict[str, float]:
+    """Keep all windows full."""
+    for sender, _ in pairs:
+        sender.refills = True
+        sender.transport.write(sender.wire.messages(work["window"]))
     await asyncio.sleep(work["warmup"])
-    before, cpu, started = sum(a.frames for a, _ in senders), cpu_seconds(pid), time.perf_counter()
+    before, cpu, started = _counted(pairs), cpu_seconds(work["pid"]), time.perf_counter()
     await asyncio.sleep(work["seconds"])
-    after, cpu_after, ended = sum(a.frames for a, _ in senders), cpu_seconds(pid), time.perf_counter()
-    routed = after - before
+    after, cpu_after, ended = _counted(pairs), cpu_seconds(work["pid"]), time.perf_counter()
     return {
-        "per_second": routed / (ended - started),
-        "cpu_us": (cpu_after - cpu) / max(routed, 1) * 1e6,
-        "lost": sum(agent.lost for agent, _ in senders),
+        "per_second": (after - before) / (ended - started),
+        "cpu_us": (cpu_after - cpu) / max(after - before, 1) * 1e6,
     }
 
 
-async def connect(loop: asyncio.AbstractEventLoop, work: dict[str, Any], headers: dict[str, str]) -> Agent:
-    """Open one connection and wait for its upgrade."""
-    lines = [
-        f"GET {work.get('path', PATH)} HTTP/1.1",
-        f"Host: {work['host']}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-    ]
-    lines += [f"Sec-WebSocket-Key: {KEY}", "Sec-WebSocket-Version: 13"]
-    lines += [f"Sec-WebSocket-Protocol: {work['subprotocol']}", *(f"{k}: {v}" for k, v in headers.items())]
-    request = "\r\n".join([*lines, "", ""]).encode()
-    greeting = frame(b"40", text=True) if "path" in work else b""
-    _, agent = await loop.create_connection(lambda: Agent(request, greeting), work["host"], work["port"])
-    await agent.upgraded
-    return agent
+def _counted(pairs: list[tuple[Agent, Agent]]) -> int:
+    return sum(sender.count for sender, _ in pairs)
+
+
+async def paced(work: dict[str, Any], pairs: list[tuple[Agent, Agent]]) -> dict[str, float]:
+    """Send at the rate, and time each message."""
+    for _, receiver in pairs:
+        receiver.due = deque()
+    starts = time.perf_counter()
+    measured = starts + work["warmup"]
+    pace = Pace(pairs, work["rate"], starts, measured + work["seconds"])
+    pace.turn()
+    await pace.ended
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_LIMIT_S):
+            for _, receiver in pairs:
+                await receiver.emptied()
+    late = [took for _, receiver in pairs for due, took in receiver.late if due >= measured]
+    return {
+        "p50_us": percentile(late, 50) * 1e6,
+        "p99_us": percentile(late, 99) * 1e6,
+        "missing": sum(len(receiver.due or ()) for _, receiver in pairs),
+    }
+
+
+class Opening:
+    """Opens connections, some at a time, from as many loopback addresses as the ports need."""
+
+    def __init__(self, work: dict[str, Any]) -> None:
+        self.work = work
+        self.opened = 0
+        self._some = asyncio.Semaphore(_AT_ONCE)
+
+    async def agent(self, agent: dict[str, Any]) -> Agent:
+        """Open one connection and wait until it is let in."""
+        work = self.work
+        async with self._some, asyncio.timeout(_CONNECT_LIMIT_S):
+            number, self.opened = self.opened // _PORTS_AN_ADDRESS, self.opened + 1
+            local = (f"127.0.0.{number + 1}", 0) if number else None
+            wire = make(work["wire"], work["subprotocol"], agent)
+            _, made = await asyncio.get_running_loop().create_connection(
+                lambda: Agent(wire), work["host"], work["port"], local_addr=local
+            )
+            await made.ready
+            return made
+
+
+def raise_file_limit(files: int) -> bool:
+    """Let this process and those it starts hold so many files open; whether they may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < files:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, max(files, hard)))
+        except (ValueError, OSError):
+            return False
+    return True
 
 
 def cpu_seconds(pid: int) -> float:

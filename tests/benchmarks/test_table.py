@@ -25,6 +25,13 @@ def test_bounds_that_are_met_exactly_are_kept() -> None:
     assert table.finish() == 0
 
 
+def test_what_could_not_be_judged_is_said_and_breaks_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("rounds", [""])
+    table.unjudged("ours: × a router that is not here")
+    assert table.finish() == 0
+    assert "not judged here: ours: × a router that is not here" in capsys.readouterr().out
+
+
 def test_columns_stand_under_their_headings() -> None:
     table = Table("rounds", ["who", "p50 ms"])
     table.row("a long name", 1.0)
