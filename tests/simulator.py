@@ -14,8 +14,8 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 
-from agentnet_desktop.agent.events import ConnectionState, ConnectionView
 from agentnet_desktop.agent.ports import OnFrame, OnSent, OnState
+from agentnet_desktop.transport.signals import State, Status
 from relay.wire import control
 from relay.wire.codec import Format, decode, encode
 from relay.wire.control import AckContent, AckStatus, ConnectedContent, PresenceState, PresenceStatus
@@ -126,9 +126,10 @@ class SimClient:
         """Connects if the relay is up."""
         self.relay.connect(self)
 
-    def tell(self, state: ConnectionState) -> None:
+    def tell(self, state: State) -> None:
         """Tells the agent of its connection."""
-        self.on_state(ConnectionView(state, RELAY_URL, relay_name="simulator", connection_id="conn_1"))
+        limit = self.relay.max_message_bytes
+        self.on_state(Status(state, RELAY_URL, "simulator", "conn_1", max_message_bytes=limit))
 
 
 class SimRelay:
@@ -136,6 +137,7 @@ class SimRelay:
 
     Attributes:
         up: whether anybody can connect.
+        max_message_bytes: the largest envelope that it takes, in JSON form.
         seen: every envelope that an agent sent, in order.
         wire: the bytes of those envelopes.
         faults: asked in turn what to do with each envelope to route; the first that does not say PASS counts.
@@ -146,6 +148,7 @@ class SimRelay:
         self.clock = clock
         self.form = form
         self.up = True
+        self.max_message_bytes = 65_536
         self.clients: dict[str, SimClient] = {}
         self.online: dict[str, SimClient] = {}
         self.watched: dict[str, set[str]] = {}
@@ -172,7 +175,7 @@ class SimRelay:
         if client.connected or client.stopped.is_set():
             return
         if not self.up:
-            client.tell(ConnectionState.WAITING)
+            client.tell(State.WAITING)
             return
         client.connected = True
         self.online[agent_key(client.agent_id)] = client
@@ -181,13 +184,13 @@ class SimRelay:
             agent_id=client.agent_id,
             heartbeat_interval=30_000,
             idle_timeout=90_000,
-            max_message_bytes=65_536,
+            max_message_bytes=self.max_message_bytes,
             token_expires_at=self.clock() + 3_600_000,
             server_time=self.clock(),
             relay_name="simulator",
         )
         self._tell(client, MessageType.CONNECTED, control.build(content))
-        self._soon(client.tell, ConnectionState.CONNECTED)
+        self._soon(client.tell, State.CONNECTED)
 
     def disconnect(self, client: SimClient) -> None:
         """Ends a client's connection without a word."""
@@ -199,7 +202,7 @@ class SimRelay:
             del self.online[key]
             self._presence(key, PresenceState.OFFLINE)
             self.watched.pop(key, None)
-        self._soon(client.tell, ConnectionState.WAITING)
+        self._soon(client.tell, State.WAITING)
 
     def vanish(self, agent_id: str) -> None:
         """An agent's process died: its connection is gone and nobody is there to hear of it."""
@@ -241,7 +244,9 @@ class SimRelay:
             self.wire.append(raw)
             if agent_key(client.agent_id) in self.swallowed:
                 continue
-            if envelope.recipient_id == SYSTEM:
+            if len(encode(envelope, Format.JSON)) > self.max_message_bytes:
+                self._refuse(client, envelope, ErrorCode.INVALID_MESSAGE_FORMAT, "The message is too large.")
+            elif envelope.recipient_id == SYSTEM:
                 self._soon(self._control, client, envelope)
             else:
                 self._soon(self._route, client, envelope)
@@ -300,7 +305,8 @@ class SimRelay:
         welcome = known is None or sender in known or envelope.message_type is MessageType.HANDSHAKE
         if recipient not in self.online or not welcome:
             if envelope.message_type not in (MessageType.ACK, MessageType.ERROR):
-                self._not_found(client, envelope)
+                words = "The recipient is not connected."
+                self._refuse(client, envelope, ErrorCode.RECIPIENT_NOT_FOUND, words)
             return
         if envelope.message_type not in (MessageType.ACK, MessageType.ERROR, MessageType.HEARTBEAT):
             ack = AckContent(message_id=envelope.message_id, status=AckStatus.ROUTED)
@@ -327,10 +333,10 @@ class SimRelay:
         if client is not None:
             self._soon(self._frame, client, envelope)
 
-    def _not_found(self, client: SimClient, envelope: Envelope) -> None:
+    def _refuse(self, client: SimClient, envelope: Envelope, code: ErrorCode, words: str) -> None:
         error = control.error_envelope(
-            ErrorCode.RECIPIENT_NOT_FOUND,
-            "The recipient is not connected.",
+            code,
+            words,
             recipient=client.agent_id,
             message_id=f"err_{self._next()}",
             now_ms=self.clock(),
@@ -354,7 +360,8 @@ class SimRelay:
     def _frame(self, client: SimClient, envelope: Envelope) -> None:
         if client.connected:
             raw = encode(envelope, self.form)
-            client.on_frame(decode(raw, self.form), raw)
+            limit = self.max_message_bytes
+            client.on_frame(decode(raw, self.form, max_message_bytes=limit), raw)
 
     def _soon(self, action: Callable[..., None], *arguments: object) -> None:
         """Does it in a later turn of the loop, in order, and counts it, so that tests can wait."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from agentnet_desktop.agent.errors import NotAllowed, NotFound
 from agentnet_desktop.agent.events import OutboxChanged
 from agentnet_desktop.agent.ground import Ground, Turn
-from agentnet_desktop.agent.sealing import Sealing, thaw, too_large
+from agentnet_desktop.agent.sealing import Sealing, thaw
 from agentnet_desktop.agent.session_life import NO_SESSION, PEER_OFFLINE
 from agentnet_desktop.agent.trust import KEY_CHANGED
 from agentnet_desktop.crypto.session import Sealed
@@ -155,7 +155,7 @@ class Delivery:
         free = self._presence.connected and not self._backlog
         if not free or not self._has_room() or not may_send(ContactState(contact.state)):
             return None
-        if self._presence.online(contact.agent_id) is False or too_large(row.content):
+        if self._presence.online(contact.agent_id) is False or not self._sealing.fits(row):
             return None
         stored = self._sealing.current(turn, contact.agent_id, row.conversation_id)
         if stored is not None and self._sealing.worn_out(stored, turn.now):
@@ -291,12 +291,12 @@ class Delivery:
 
     def _send(self, turn: Turn, row: OutboxRow, stored: StoredSession) -> None:
         state = next_state(DeliveryState(row.state), DeliveryEvent.SENT)
+        if not self._sealing.fits(row):
+            self.fail(turn, row, FailureReason.TOO_LARGE)
+            return
         if row.sealed is not None and row.session_row == stored.row_id:
             envelope = thaw(row.sealed)
             self._journal.state(turn, row.log_seq, state, f"attempt {row.attempts + 1}")
-        elif too_large(row.content):
-            self.fail(turn, row, FailureReason.TOO_LARGE)
-            return
         else:
             sealed, seq = self._sealing.seal(turn, row, stored)
             self._sealing.keep(turn, row, stored, sealed, seq)

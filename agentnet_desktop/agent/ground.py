@@ -21,6 +21,7 @@ from agentnet_desktop.agent.ports import Availability, Clock, Random
 from agentnet_desktop.agent.tasks import Tasks
 from agentnet_desktop.agent.timing import Timing
 from agentnet_desktop.store.errors import DatabaseClosed, StoreError
+from relay.wire.codec import DEFAULT_MAX_MESSAGE_BYTES
 from relay.wire.envelope import Envelope, new_id
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class Ground:
         self._busy = 0
         self._retries = 0
         self.storage_problem = ""  # one sentence while the database cannot be written
+        self.max_message_bytes = DEFAULT_MAX_MESSAGE_BYTES  # what the relay in use takes, in JSON form
         self.failpoint: Callable[[str], Awaitable[None]] | None = None  # tests of crashes set it
 
     def connect(self, transmit: Callable[[Sequence[Envelope]], bool]) -> None:

@@ -24,7 +24,7 @@ OnSent = Callable[[Sequence[Envelope]], None]
 
 
 class ConnectionLike(Protocol):
-    """What a client tells of its connection: the fields of `events.ConnectionView`, by the same names."""
+    """What a client tells of its connection: the fields of `events.ConnectionView`, by the same names, and more."""
 
     @property
     def state(self) -> str:
@@ -65,6 +65,10 @@ class ConnectionLike(Protocol):
     @property
     def clock_skew_ms(self) -> int | None:
         """Own clock minus the relay's."""
+
+    @property
+    def max_message_bytes(self) -> int:
+        """The relay's limit for one envelope, in JSON form."""
 
 
 OnState = Callable[[ConnectionLike], None]

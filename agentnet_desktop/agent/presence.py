@@ -19,6 +19,10 @@ from relay.wire import control
 from relay.wire.control import MAX_WATCHED, PresenceWatch
 from relay.wire.envelope import SYSTEM, Envelope, MessageType, Priority, agent_key, metadata
 
+_AROUND_WATCH = (
+    512  # bytes of the envelope around a watch set in JSON form, with ids of 64 characters, and more
+)
+
 if TYPE_CHECKING:
     from agentnet_desktop.agent.events import ContactView
     from agentnet_desktop.agent.journal import Journal
@@ -32,6 +36,7 @@ class Presence:
         self._ground = ground
         self._journal = journal
         self._online: dict[str, bool] = {}
+        self._left_out = 0  # contacts for which the watch set has no room
         self.connected = False
 
     def online(self, agent_id: str) -> bool | None:
@@ -66,20 +71,44 @@ class Presence:
         """Sends the watch set: everybody from whom messages may come."""
         if not self.connected:
             return
-        watch = tuple(
-            contact.agent_id
-            for contact in contacts.every(turn.session)
-            if may_receive(ContactState(contact.state))
-        )
         envelope = Envelope(
             message_id=self._ground.new_id("msg_", turn.now),
             conversation_id=SYSTEM,
             sender_id=self._ground.agent_id,
             recipient_id=SYSTEM,
             message_type=MessageType.PRESENCE,
-            content=control.build(PresenceWatch(watch=watch[:MAX_WATCHED])),
+            content=control.build(PresenceWatch(watch=self._watched(turn))),
             timestamp=turn.now,
             metadata=metadata(Priority.LOW, encrypted=False, requires_response=False),
         )
         self._journal.sent(turn, envelope, state="SENT")
         turn.send(envelope)
+
+    def _watched(self, turn: Turn) -> tuple[str, ...]:
+        """Returns from whom messages may come: all, or as many of the latest as one envelope has room for."""
+        willing = [
+            contact for contact in contacts.every(turn.session) if may_receive(ContactState(contact.state))
+        ]
+        room = self._ground.max_message_bytes - _AROUND_WATCH
+        latest = sorted(
+            willing, key=lambda contact: contact.last_exchange_at or contact.added_at, reverse=True
+        )
+        watched: set[str] = set()
+        for contact in latest[:MAX_WATCHED]:
+            room -= len(contact.agent_id) + 3  # two quotes and a comma
+            if room < 0:
+                break
+            watched.add(contact.agent_id)
+        self._tell_left_out(turn, len(willing) - len(watched))
+        return tuple(contact.agent_id for contact in willing if contact.agent_id in watched)
+
+    def _tell_left_out(self, turn: Turn, count: int) -> None:
+        if count > self._left_out:
+            self._journal.local(
+                turn,
+                peer="",
+                message_type=MessageType.PRESENCE,
+                state="LOCAL",
+                summary=f"The relay cannot watch for {count} of your contacts: they cannot reach you now",
+            )
+        self._left_out = count

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 from agentnet_desktop.agent.ground import Ground, Turn
-from agentnet_desktop.crypto.session import MAX_PLAINTEXT, Sealed, SessionKeys, seal
+from agentnet_desktop.crypto.padding import longest
+from agentnet_desktop.crypto.session import Sealed, SessionKeys, seal
 from agentnet_desktop.protocol.canonical import jcs
 from agentnet_desktop.protocol.session import SessionState
 from agentnet_desktop.store import outbox, sessions
@@ -23,6 +24,8 @@ from agentnet_desktop.store.sessions import StoredSession
 from relay.wire.envelope import Envelope, MessageType
 
 _AROUND_CONTENT = 96  # the plaintext's other members: opening (44 characters), seq, names and punctuation
+_AROUND_CIPHERTEXT = 1024  # the envelope's other members in JSON form, with ids of 64 characters, and more
+_TAG = 16  # bytes that encryption adds
 
 _decoder = msgspec.json.Decoder(Envelope)
 
@@ -37,11 +40,24 @@ def thaw(stored: bytes) -> Envelope:
     return _decoder.decode(stored)
 
 
-def too_large(content: Mapping[str, Any]) -> bool:
+def most_plaintext(max_message_bytes: int) -> int:
+    """Returns the longest padded plaintext whose envelope fits, in bytes: 45,056 under the default of 64 KiB.
+
+    Args:
+        max_message_bytes: the relay's limit for one envelope in JSON form.
+    """
+    ciphertext = max(max_message_bytes - _AROUND_CIPHERTEXT, 0) // 4 * 3  # b64 writes 3 bytes as 4 characters
+    return longest(ciphertext - _TAG)
+
+
+def too_large(content: Mapping[str, Any], max_message_bytes: int) -> bool:
     """Tells whether content does not fit into one message, before a `seq` is taken for it."""
-    if len(msgspec.json.encode(content)) < MAX_PLAINTEXT // 2:  # canonical JSON is never twice as long
+    most = most_plaintext(max_message_bytes)
+    if (
+        2 * (len(msgspec.json.encode(content)) + _AROUND_CONTENT) < most
+    ):  # canonical JSON is never twice as long
         return False
-    return len(jcs(content)) + _AROUND_CONTENT >= MAX_PLAINTEXT
+    return len(jcs(content)) + _AROUND_CONTENT >= most
 
 
 class Sealing:
@@ -62,6 +78,13 @@ class Sealing:
         return (
             now - stored.created_at >= timing.rotation_age or stored.message_count >= timing.rotation_messages
         )
+
+    def fits(self, row: OutboxRow) -> bool:
+        """Tells whether a message fits under the limit of the relay in use: as it was sealed, else by its content."""
+        limit = self._ground.max_message_bytes
+        if row.sealed is not None:
+            return len(row.sealed) <= limit
+        return not too_large(row.content, limit)
 
     def seal(self, turn: Turn, row: OutboxRow, stored: StoredSession) -> tuple[Sealed, int]:
         """Seals a message under a session, taking its `seq` in this transaction.
@@ -88,6 +111,7 @@ class Sealing:
             metadata=dict(row.envelope_metadata),
             opening=self._ground.random(32),
             hedge=self._ground.random(32),
+            max_plaintext=most_plaintext(self._ground.max_message_bytes),
         )
         keys.wipe()
         return sealed, seq

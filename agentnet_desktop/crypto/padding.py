@@ -31,6 +31,11 @@ def unpad(padded: bytes) -> bytes:
     return plaintext
 
 
+def longest(room: int) -> int:
+    """The longest padded length of at most `room` bytes; 0 where not even the first step fits."""
+    return max(0, room // _UNIT * _UNIT, *(step for step in _STEPS if step <= room))
+
+
 def _padded_length(length: int) -> int:
     for step in _STEPS:
         if length < step:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentnet_desktop.crypto.errors import ContentInvalid
-from agentnet_desktop.crypto.padding import pad, unpad
+from agentnet_desktop.crypto.padding import longest, pad, unpad
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,14 @@ def test_padding_of_another_form_or_length_is_refused(padded: bytes) -> None:
 def test_padding_is_a_mark_and_zeros() -> None:
     assert pad(b"x") == b"x\x80" + bytes(254)
     assert unpad(b"x\x80" + bytes(254)) == b"x"
+
+
+@pytest.mark.parametrize(
+    ("room", "most"),
+    [
+        *((-16, 0), (0, 0), (255, 0), (256, 256), (511, 256), (512, 512), (2047, 1024), (4095, 2048)),
+        *((4096, 4096), (8191, 4096), (8192, 8192), (48_368, 45_056)),
+    ],
+)
+def test_the_longest_padding_that_fits_is_a_step(room: int, most: int) -> None:
+    assert longest(room) == most
