@@ -36,9 +36,12 @@ class Repeats:
         self._ground = ground
         self._journal = journal
         self._presence = presence
+        self._sent: dict[str, int] = {}  # handshakes sent on this connection, and when
 
     def transmit(self, turn: Turn, envelope: Envelope) -> None:
         """Logs a handshake and sends it, or leaves it to the next connection."""
+        if self._presence.connected:
+            self._sent[envelope.message_id] = turn.now
         self._journal.sent(turn, envelope, state="IN_FLIGHT" if self._presence.connected else "QUEUED")
         turn.send(envelope)
 
@@ -60,16 +63,19 @@ class Repeats:
         if stored.initiation is not None and self._may_send(turn, stored.peer):
             self.transmit(turn, thaw(stored.initiation))
 
+    def _unsent(self, stored: StoredSession) -> bool:
+        """Tells whether a pending handshake of ours was neither routed ever nor sent on this connection."""
+        return stored.attempts == 0 and stored.message_id not in self._sent
+
     @staticmethod
     def _may_send(turn: Turn, peer: str) -> bool:
         contact = contacts.get(turn.session, peer)
         return contact is not None and may_send(ContactState(contact.state))
 
     def on_its_way(self, turn: Turn, stored: StoredSession) -> bool:
-        """Tells whether a pending handshake of ours was sent just now."""
-        if stored.attempts == 0 or stored.next_attempt_at is None:
-            return False
-        return turn.now - (stored.next_attempt_at - self._ground.timing.handshake_repeat) < FRESH_MS
+        """Tells whether a pending handshake of ours was sent just now, on this connection."""
+        sent_at = self._sent.get(stored.message_id)
+        return sent_at is not None and 0 <= turn.now - sent_at < FRESH_MS
 
     def due(self, turn: Turn) -> None:
         """Repeats what is due, drops what is too old, wipes what had its day."""
@@ -107,6 +113,7 @@ class Repeats:
     def not_found(self, turn: Turn, peer: str, message_id: str) -> bool:
         """The relay did not find the peer: our handshake is tried again when it comes online, or by a probe."""
         stored = sessions.by_message_id(turn.session, peer, message_id)
+        self._sent.pop(message_id, None)
         if stored is not None and stored.state == SessionState.PENDING:
             at = turn.now + self._ground.timing.probe
             sessions.save(turn.session, replace(stored, next_attempt_at=at))
@@ -116,6 +123,7 @@ class Repeats:
     def online(self, turn: Turn, peer: str | None) -> None:
         """Sends pending handshakes that nobody got yet: a peer, or with None this agent, came online."""
         if peer is None:
+            self._sent.clear()
             self.due(turn)
             found = sessions.in_states(turn.session, _UNDER_WAY)
         else:
@@ -123,7 +131,7 @@ class Repeats:
         for stored in found:
             if stored.state == SessionState.UNCONFIRMED:
                 self._response_if_stale(turn, stored)
-            elif stored.role == INITIATOR and stored.attempts == 0:
+            elif stored.role == INITIATOR and self._unsent(stored):
                 self.initiation(turn, stored)
 
     def _response_if_stale(self, turn: Turn, stored: StoredSession) -> None:

@@ -355,3 +355,26 @@ async def test_a_pending_handshake_survives_a_restart(world: World, alice: Peer,
     world.relay.release()
     await world.settle()
     assert await works(world, alice, bob)
+
+
+async def test_a_first_handshake_is_sent_once(world: World, alice: Peer, bob: Peer) -> None:
+    await world.befriend(alice, bob)
+    assert [len(handshakes(world, name)) for name in ("alice", "bob")] == [1, 1]
+
+
+async def test_a_handshake_made_without_a_connection_is_put_to_the_relay_once_on_the_next(
+    world: World, alice: Peer, bob: Peer
+) -> None:
+    link = (await bob.agent.create_contact_link()).link
+    back = (await alice.agent.create_contact_link()).link
+    world.relay.cut("alice")
+    await alice.agent.add_contact(link)
+    await world.settle()
+    world.relay.faults.append(only(Verdict.HOLD, sender="bob", message_type="HANDSHAKE"))
+    await bob.agent.add_contact(back)
+    await world.settle()
+    world.relay.restore("alice")
+    await world.settle()
+    asked = [e for e in handshakes(world, "alice") if e.metadata["requiresResponse"]]
+    assert len(asked) == 1
+    assert await works(world, alice, bob)
