@@ -288,6 +288,24 @@ CLAUSES = (
         ),
     ),
     Clause(
+        "3.4",
+        "A client goes by the limit that CONNECTED told: what does not fit is FAILED as TOO_LARGE and can be sent again.",
+        (
+            "tests/agent/test_sealing.py::test_a_relay_that_takes_less_is_heeded_and_the_next_message_has_no_gap",
+            "tests/agent/test_sealing.py::test_what_was_sealed_for_a_relay_that_took_more_fails_in_words_and_goes_by_hand_when_it_fits_again",
+            "tests/agent/test_sealing.py::test_what_is_not_too_large_fits_under_the_limit_whatever_its_ids",
+        ),
+    ),
+    Clause(
+        "3.5",
+        "A watch set names all from whom messages may come, or as many of the latest as one envelope holds.",
+        (
+            "tests/agent/test_presence.py::test_everybody_from_whom_messages_may_come_is_watched",
+            "tests/agent/test_presence.py::test_of_more_contacts_than_one_envelope_holds_the_latest_are_watched_and_it_is_said_once",
+            "tests/agent/test_presence.py::test_who_is_blocked_is_not_watched",
+        ),
+    ),
+    Clause(
         "3.5",
         "The relay forwards bytes untouched where both ends use one format, and transcodes otherwise.",
         (
@@ -593,6 +611,15 @@ CLAUSES = (
             "tests/agent/test_handshakes.py::test_a_pending_handshake_survives_a_restart",
             "tests/agent/test_handshakes.py::test_a_pending_handshake_is_given_up_after_seven_days",
             "tests/agent/test_handshakes.py::test_a_routed_handshake_that_nobody_answers_is_repeated_unchanged_and_at_most_hourly",
+        ),
+    ),
+    Clause(
+        "7.3",
+        "A pending handshake that was not routed is sent when the peer comes online, once on a connection.",
+        (
+            "tests/agent/test_handshakes.py::test_a_first_handshake_is_sent_once",
+            "tests/agent/test_handshakes.py::test_a_handshake_made_without_a_connection_is_put_to_the_relay_once_on_the_next",
+            "tests/agent/test_handshakes.py::test_a_handshake_waits_until_the_peer_is_found_and_messages_wait_behind_it",
         ),
     ),
     Clause(
