@@ -128,32 +128,6 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class FreeBusyView:
-    """When the person is free and what is taken, each sorted and disjoint, and the person's IANA zone."""
-
-    free: tuple[Slot, ...]
-    busy: tuple[Slot, ...]
-    time_zone: str
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyView:
-    """What a contact (or `*`, everybody) may learn by one type of query.
-
-    Attributes:
-        peer: agentId, or `*`.
-        query_type: as in QUERY.
-        level: deny, ask, coarse, slots or busy.
-        chosen: set for just this peer; else it follows from `*` or from the default.
-    """
-
-    peer: str
-    query_type: str
-    level: str
-    chosen: bool
-
-
-@dataclass(frozen=True, slots=True)
 class ProposalView:
     """One revision of one proposal, as the dialog shows it."""
 

@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.agent.errors import BadInput, NotFound
-from agentnet_desktop.agent.events import FreeBusyView, PolicyView, Slot
+from agentnet_desktop.agent.events import Slot
 from agentnet_desktop.agent.ports import Availability
+from agentnet_desktop.agent.schedule_views import FreeBusyView, PolicyView
 from agentnet_desktop.agent.views import slots
 from agentnet_desktop.calendars.hours import BadSetting, Span, WorkingHours, merge, working_hours
 from agentnet_desktop.calendars.zone import local_zone

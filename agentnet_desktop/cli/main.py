@@ -63,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
         init,
         keys,
         log,
+        meet,
         outbox,
         policy,
         proposals,
@@ -82,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
-    for group in (init, contact, run, query, propose, proposals, requests, outbox, log, keys):
+    for group in (init, contact, run, query, propose, meet, proposals, requests, outbox, log, keys):
         group.add(commands, common)
     for group in (policy, freebusy, doctor):
         group.add(commands, common)

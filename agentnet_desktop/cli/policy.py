@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agentnet_desktop.cli import access, outcome
 
 if TYPE_CHECKING:
-    from agentnet_desktop.agent.events import PolicyView
+    from agentnet_desktop.agent.schedule_views import PolicyView
 
 _LEVELS = ("deny", "ask", "coarse", "slots", "busy")
 _LEVEL_HELP = (

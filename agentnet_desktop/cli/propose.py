@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agentnet_desktop.cli import access, outcome
@@ -14,6 +15,7 @@ from agentnet_desktop.cli.times import moment, rfc3339, seconds, zone_named
 if TYPE_CHECKING:
     from agentnet_desktop.agent.drafts import ProposalDraft
     from agentnet_desktop.agent.events import ProposalView
+    from agentnet_desktop.cli.output import Output
 
 _LOOK_S = 2.0
 _CODES = {"ACCEPTED": outcome.DONE, "REJECTED": outcome.REJECTED, "MODIFIED": outcome.REJECTED}
@@ -67,13 +69,25 @@ async def run(args: Namespace) -> int:
     wanted = draft(args)
     async with access.commander(args) as desk:
         sent = await desk.agent.propose(args.agent_ids, wanted)
-        if args.wait is None:
-            await desk.settle()
-            for view in sent:
-                out.row(view, f"{line(view)}  queued")
-            return outcome.DONE
-        deadline = time.monotonic() + args.wait
-        results = await asyncio.gather(*(_result(desk, view, deadline) for view in sent))
+        return await outcomes(out, desk, sent, args.wait)
+
+
+async def outcomes(out: Output, desk: access.Desk, sent: Sequence[ProposalView], wait: float | None) -> int:
+    """Waits for the answers to proposals and prints them; returns the worst outcome.
+
+    Args:
+        out: where to.
+        desk: the agent that sent them.
+        sent: one proposal for each recipient.
+        wait: seconds; None prints them as queued and returns 0.
+    """
+    if wait is None:
+        await desk.settle()
+        for view in sent:
+            out.row(view, f"{line(view)}  queued")
+        return outcome.DONE
+    deadline = time.monotonic() + wait
+    results = await asyncio.gather(*(_result(desk, view, deadline) for view in sent))
     for view, _, words in results:
         out.row({**_data(view), "outcome": words}, f"{line(view)}  {words}")
     return max(code for _, code, _ in results)

@@ -23,7 +23,6 @@ from agentnet_desktop.agent.events import (
 from agentnet_desktop.ui.bridge import Bridge
 from agentnet_desktop.ui.hosting.relay_process import RelayProcess
 from agentnet_desktop.ui.main_window import MainWindow
-from agentnet_desktop.ui.meetings.free import common_starts, free_slots
 from agentnet_desktop.ui.navigation import PageName
 from agentnet_desktop.ui.pages import Pages
 from agentnet_desktop.ui.preferences import Preferences
@@ -201,20 +200,3 @@ def test_every_control_has_a_name_for_a_screen_reader(window: MainWindow, page: 
         and type(widget).__module__.startswith("agentnet")
     ]
     assert nameless == []
-
-
-def test_common_starts_are_those_that_everyone_has_free() -> None:
-    hour = 3_600_000
-    mine, theirs = [(0, 3 * hour)], [(hour, hour + hour // 2), (hour + hour // 2, 4 * hour)]
-    assert common_starts([mine, theirs], hour, after=0)[0] == hour
-    assert common_starts([mine, theirs], hour, after=0)[-1] == 2 * hour
-    assert common_starts([mine, theirs], hour, after=hour + 1)[0] == hour + hour // 4
-    assert common_starts([], hour, after=0) == []
-
-
-def test_slots_of_a_peer_are_read_strictly() -> None:
-    good = {"start": "2026-06-01T10:00:00+02:00", "end": "2026-06-01T11:00:00+02:00"}
-    bad = [{"start": "2026-06-01T10:00:00", "end": "x"}, 5, {}, {"start": good["end"], "end": good["start"]}]
-    assert len(free_slots({"slots": [good, *bad]})) == 1
-    assert free_slots({"slots": "nonsense"}) == []
-    assert free_slots({}) == []

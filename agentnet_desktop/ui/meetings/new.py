@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 from PySide6.QtCore import QDate, QDateTime, Qt, QTime, Signal
 from PySide6.QtWidgets import (
@@ -21,16 +20,17 @@ from PySide6.QtWidgets import (
 )
 
 from agentnet_desktop.agent.drafts import ProposalDraft
-from agentnet_desktop.agent.events import ProposalView, QueryAnswer
+from agentnet_desktop.agent.events import ProposalView
+from agentnet_desktop.agent.schedule_views import SilentView, TimesView
 from agentnet_desktop.ui import text
 from agentnet_desktop.ui.bridge import Bridge
-from agentnet_desktop.ui.meetings.free import common_starts, free_slots
 from agentnet_desktop.ui.models.contacts_model import ContactsModel, shown_name
 from agentnet_desktop.ui.theme.tokens import SPACE_L, SPACE_M, SPACE_S, SPACE_XL, Tone
 from agentnet_desktop.ui.widgets.labels import Label
 from agentnet_desktop.ui.widgets.parts import Notice, button, inset, row
 
 _LENGTHS_MIN = (15, 30, 45, 60, 90, 120)
+_ANSWERS_S = 60.0
 _AGENT_ID = int(Qt.ItemDataRole.UserRole)
 
 
@@ -46,8 +46,7 @@ class NewMeetingDialog(QDialog):
         self.setMinimumSize(560, 520)
         self._bridge = bridge
         self._contacts = contacts
-        self._asked: dict[str, str] = {}  # requestId -> agentId
-        self._free: dict[str, list[tuple[int, int]]] = {}
+        self._round = 0
         self._make_fields(chosen)
         self.notice = Notice()
         self.progress = Label(role="muted", wrap=True)
@@ -72,7 +71,6 @@ class NewMeetingDialog(QDialog):
         layout.addStretch(1)
         layout.addLayout(row(None, button(self.tr("Cancel"), clicked=self.reject), self.send))
         self.starts.activated.connect(self._take_start)
-        bridge.query_answered.connect(self._answered)
         for signal in (self.title.textChanged, self.people.itemChanged):
             signal.connect(self._update)
         self._update()
@@ -143,60 +141,51 @@ class NewMeetingDialog(QDialog):
     # ------------------------------------------------------------------------------- asking
 
     def _ask(self) -> None:
-        self._asked.clear()
-        self._free.clear()
+        self._round += 1
+        this = self._round
         self.starts.hide()
-        minutes = int(self.length.currentData())
-        begin = text.at(QDateTime(self.day.date(), QTime(0, 0)).toMSecsSinceEpoch())
-        parameters: Mapping[str, Any] = {
-            "startDate": begin.isoformat(),
-            "endDate": (begin + timedelta(days=1)).isoformat(),
-            "timeZone": text.local_zone_name(),
-            "durationMinutes": minutes,
-        }
         self.progress.setText(self.tr("Asking …"))
-        for person in self.chosen_people():
-            self._ask_one(person, parameters)
-
-    def _ask_one(self, person: str, parameters: Mapping[str, Any]) -> None:
-        def asked(request_id: str) -> None:
-            self._asked[request_id] = person
-
+        people, minutes = self.chosen_people(), int(self.length.currentData())
+        begin = text.at(QDateTime(self.day.date(), QTime(0, 0)).toMSecsSinceEpoch())
+        start, end = (int(day.timestamp() * 1000) for day in (begin, begin + timedelta(days=1)))
+        zone = text.local_zone_name()
         self._bridge.command(
-            lambda agent: agent.query(person, "AVAILABILITY", parameters),
-            name="ask availability",
+            lambda agent: agent.suggest_times(
+                people, start, end, minutes=minutes, time_zone=zone, timeout_s=_ANSWERS_S
+            ),
+            name="suggest times",
             owner=self,
-            done=asked,
-            failed=self._failed,
+            done=lambda found: self._offer(this, found),
+            failed=self._not_asked,
         )
 
-    def _answered(self, answer: QueryAnswer) -> None:
-        person = self._asked.get(answer.request_id)
-        if person is None:
-            return
-        name = self._contacts.name_of(person)
-        if answer.error is not None or answer.data is None:
-            code = text.peer_text(str((answer.error or {}).get("code", "")), 40)
-            self.progress.setText(self.tr("{0} did not say: {1}").format(name, code))
-            return
-        self._free[person] = free_slots(answer.data)
-        self.progress.setText(self.tr("{0} of {1} answered").format(len(self._free), len(self._asked)))
-        if len(self._free) == len(self._asked):
-            self._offer()
+    def _not_asked(self, sentence: str) -> None:
+        self.progress.setText("")
+        self._failed(sentence)
 
-    def _offer(self) -> None:
-        minutes = int(self.length.currentData())
-        starts = common_starts(list(self._free.values()), minutes * 60_000, after=text.now_ms())
+    def _offer(self, number: int, found: TimesView) -> None:
+        if number != self._round:
+            return  # asked again since
         self.starts.clear()
-        for start in starts:
+        for start in found.starts:
             begin = text.at(start)
             words = text.locale().toString(text.qdate(begin), text.SHORT_DATE)
             self.starts.addItem(f"{words}, {text.short_time(begin)}", start)
-        self.starts.setVisible(bool(starts))
-        found = self.tr("{0} times suit everyone").format(len(starts))
-        self.progress.setText(found if starts else self.tr("No time on that day suits everyone."))
-        if starts:
-            self._take_start(0)
+        self.starts.setVisible(bool(found.starts))
+        if found.silent:
+            self.progress.setText("\n".join(self._silence(view) for view in found.silent))
+        elif found.starts:
+            self.progress.setText(self.tr("{0} times suit everyone").format(len(found.starts)))
+            self.starts.setCurrentIndex(self.starts.findData(found.best[0].start))
+            self._take_start(self.starts.currentIndex())
+        else:
+            self.progress.setText(self.tr("No time on that day suits everyone."))
+
+    def _silence(self, view: SilentView) -> str:
+        name = self._contacts.name_of(view.peer)
+        if not view.code:
+            return self.tr("{0} has not answered yet; ask again later.").format(name)
+        return self.tr("{0} did not say: {1}").format(name, text.peer_text(view.code, 40))
 
     def _take_start(self, place: int) -> None:
         begin = text.at(int(self.starts.itemData(place)))
