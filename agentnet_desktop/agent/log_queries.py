@@ -59,6 +59,12 @@ class Filters:
     history: tuple[str, ...] = ()
 
 
+def kept_filters(session: Session) -> Filters:
+    """Reads what `LogQueries.keep_filters` keeps."""
+    kept = settings.get(session, _FILTERS, {})
+    return Filters(dict(kept.get("saved", {})), tuple(kept.get("history", ())))
+
+
 class LogQueries:
     """Reads the log for faces. All methods may be called from any task of one loop."""
 
@@ -177,8 +183,7 @@ class LogQueries:
 
     async def filters(self) -> Filters:
         """Returns the filters that the person saved, and those used last."""
-        kept = await self._db.read(lambda session: settings.get(session, _FILTERS, {}))
-        return Filters(dict(kept.get("saved", {})), tuple(kept.get("history", ())))
+        return await self._db.read(kept_filters)
 
     async def keep_filters(self, filters: Filters) -> None:
         """Remembers saved filters and history; they name people, so they lie in the encrypted database."""

@@ -12,7 +12,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
-from agentnet_desktop.agent.log_queries import MOST_HISTORY
+from agentnet_desktop.agent.log_queries import MOST_HISTORY, Filters, kept_filters
 from agentnet_desktop.audit.compare import Difference
 from agentnet_desktop.audit.export import ExportFormat
 from agentnet_desktop.ui.bridge import Bridge
@@ -182,14 +182,33 @@ def test_filters_are_saved_by_name_and_the_last_ones_are_kept(
             for number in range(MOST_HISTORY + 3):
                 saved.used(f"number{number}")
             assert len(saved.filters.history) == MOST_HISTORY
-            agent = bridge.agent
-            assert agent is not None
-            kept = await agent.log.filters()
-            assert kept.saved == {"Bob & me": "with:bob"}
+            await until(lambda: stored(log) == saved.filters, "what the agent keeps")
+            assert stored(log).saved == {"Bob & me": "with:bob"}
             saved.forget("Bob & me")
             assert saved.filters.saved == {}
+            await until(lambda: stored(log).saved == {}, "forgetting it")
 
     run(scenario())
+
+
+def test_a_filter_used_before_the_kept_ones_were_read_replaces_none_of_them(
+    run: Run, profile: Path, bridge: Bridge, qtbot: QtBot
+) -> None:
+    async def scenario() -> None:
+        async with log_of(profile, bridge, qtbot, 5) as log:
+            await log.holder.agent.log.keep_filters(Filters({"mine": "is:pinned"}, ("with:bob",)))
+            await bridge.attach(log.holder.agent)
+            log.page.saved.used("is:failed")
+            expected = Filters({"mine": "is:pinned"}, ("is:failed", "with:bob"))
+            await until(lambda: stored(log) == expected, "both")
+            assert log.page.saved.filters == expected
+
+    run(scenario())
+
+
+def stored(log: Log) -> Filters:
+    """What the agent keeps."""
+    return log.holder.database.read_sync(kept_filters)
 
 
 def test_an_entry_is_pinned_copied_and_its_conversation_shown(

@@ -5,6 +5,7 @@ They are kept by the agent in its encrypted database, because they name people.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal
@@ -30,6 +31,7 @@ class SavedFilters(QWidget):
         self._bridge = bridge
         self._expression = ""
         self.filters = Filters()
+        self._early: list[Callable[[Filters], Filters]] | None = []
         self.button: QPushButton = button(self.tr("Filters"), icon="chevron-down", name="log-filters")
         self.menu = QMenu(self.button)
         self.button.setMenu(self.menu)
@@ -40,35 +42,49 @@ class SavedFilters(QWidget):
     def used(self, expression: str) -> None:
         """Note an expression that the log now shows; "" is not remembered."""
         self._expression = expression
-        if not expression or expression in self.filters.history[:1]:
+        if not expression:
             return
-        history = (expression, *(known for known in self.filters.history if known != expression))
-        self._keep(Filters(self.filters.saved, history[:MOST_HISTORY]))
+
+        def remembered(filters: Filters) -> Filters:
+            history = (expression, *(known for known in filters.history if known != expression))
+            return Filters(filters.saved, history[:MOST_HISTORY])
+
+        self._change(remembered)
 
     def save(self, name: str) -> None:
         """Save the expression in force under a name."""
-        if name and self._expression:
-            self._keep(Filters({**self.filters.saved, name: self._expression}, self.filters.history))
+        expression = self._expression
+        if name and expression:
+            self._change(lambda filters: Filters({**filters.saved, name: expression}, filters.history))
 
     def forget(self, name: str) -> None:
         """Forget a saved filter."""
-        saved = {known: expr for known, expr in self.filters.saved.items() if known != name}
-        self._keep(Filters(saved, self.filters.history))
-
-    def _load(self) -> None:
-        def done(filters: Filters) -> None:
-            self.filters = filters
-
-        self._bridge.command(
-            lambda agent: agent.log.filters(), name="read saved filters", owner=self, done=done
+        self._change(
+            lambda filters: Filters(
+                {known: expr for known, expr in filters.saved.items() if known != name}, filters.history
+            )
         )
 
-    def _keep(self, filters: Filters) -> None:
+    def _load(self) -> None:
+        self._early = []
+        self._bridge.command(
+            lambda agent: agent.log.filters(), name="read saved filters", owner=self, done=self._loaded
+        )
+
+    def _loaded(self, filters: Filters) -> None:
+        early, self._early = self._early, None
         self.filters = filters
-        if self._bridge.agent is not None:
-            self._bridge.command(
-                lambda agent: agent.log.keep_filters(filters), name="keep filters", owner=self
-            )
+        for change in early or ():
+            self._change(change)
+
+    def _change(self, change: Callable[[Filters], Filters]) -> None:
+        """Change what is kept; what comes before it was read waits, so that it never replaces it."""
+        before, self.filters = self.filters, change(self.filters)
+        if self._early is not None:
+            self._early.append(change)
+        elif self.filters != before and self._bridge.agent is not None:
+            kept = self.filters
+            self._bridge.command(lambda agent: agent.log.keep_filters(kept), name="keep filters", owner=self)
 
     def _fill(self) -> None:
         menu = self.menu
