@@ -52,6 +52,7 @@ from agentnet_desktop.agent.repeats import Repeats
 from agentnet_desktop.agent.retention import Retention
 from agentnet_desktop.agent.sealing import Sealing
 from agentnet_desktop.agent.session_life import SessionLife
+from agentnet_desktop.agent.set_back import plan_anew
 from agentnet_desktop.agent.timing import Timing
 from agentnet_desktop.agent.trust import Trust
 from agentnet_desktop.calendars.zone import local_zone
@@ -182,6 +183,7 @@ class Agent(Commands):
         for key, job in jobs.items():
             self._ground.on_due(key, self._starter(job, key))
         self._ground.on_due("count", self._count)
+        self._ground.deadlines.on_set_back = self._starter(self._set_back, "plan anew")
         self._ground.on_due("company", self._look)
 
     def _count(self) -> None:
@@ -206,12 +208,17 @@ class Agent(Commands):
     def _recover(self, turn: Turn) -> None:
         """Sets the deadlines that a restart forgot, and does what was due meanwhile."""
         outbox.recover(turn.session, turn.now)
+        self._set_back(turn)
+        self._negotiation.due(turn)
+        self._queries.recover(turn)
+
+    def _set_back(self, turn: Turn) -> None:
+        """Plans anew what was planned by a clock that was ahead, and does what is due by the present one."""
+        plan_anew(turn, self._ground.timing)
         self._delivery.due(turn)
         self._repeats.due(turn)
         self._receiving.gaps_due(turn)
-        self._negotiation.due(turn)
         self._queries.due(turn)
-        self._queries.recover(turn)
 
     async def stop(self) -> None:
         """Disconnects in order and ends all tasks. What waits stays in the database. Safe to call twice."""

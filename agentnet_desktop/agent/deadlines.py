@@ -2,9 +2,10 @@
 
 Each thing due has a key and one time; setting a key again moves it. However many keys there are, at most one
 timer is armed: a cancelled timer of the loop may live on until it is due, and thousands of them would cost
-memory and, under Qt, native timers. Time comes from an injected clock; a wall clock that jumps moves the
-deadlines with it, and a long wait is checked again at least every minute. Nothing here is persistent:
-after a restart the database says what is due.
+memory and, under Qt, native timers. Time comes from an injected clock. When it was set back, everything due moves
+back by as much, so that nothing waits until the clock has caught up; when it was set forward, things are due early.
+A long wait is checked again at least every minute. Nothing here is persistent: after a restart the database says
+what is due, and `on_set_back` lets its owner mend what the database holds.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable, Hashable
 from typing import Protocol
 
 MAX_WAIT_MS = 60_000
+SET_BACK_MS = 1_000  # by less a clock is only trimmed
 
 
 class Alarm(Protocol):
@@ -67,6 +69,9 @@ class DeadlineQueue:
         self._serial = 0
         self._armed_for: int | None = None
         self._closed = False
+        self._seen = clock()
+        self._was_set_back = False
+        self.on_set_back: Callable[[], None] = lambda: None  # called when the clock was found set back
 
     def __len__(self) -> int:
         """Returns how many keys are waiting."""
@@ -82,12 +87,13 @@ class DeadlineQueue:
         """
         if self._closed:
             return
+        self._look()
         self._due[key] = (at, callback)
         self._serial += 1
         heapq.heappush(self._heap, (at, self._serial, key))
         if len(self._heap) > 64 and len(self._heap) > 4 * len(self._due):
             self._rebuild()
-        if self._armed_for is None or at < self._armed_for:
+        if self._armed_for is None or at < self._armed_for or self._was_set_back:
             self._rearm()
 
     def set_earlier(self, key: Hashable, at: int, callback: Callable[[], None]) -> None:
@@ -128,19 +134,33 @@ class DeadlineQueue:
             heapq.heappop(self._heap)
         return None
 
+    def _look(self) -> int:
+        """Reads the clock; everything due moves with one that was set back."""
+        now = self._clock()
+        back = self._seen - now
+        self._seen = now
+        if back > SET_BACK_MS:
+            self._was_set_back = True
+            self._due = {key: (at - back, callback) for key, (at, callback) in self._due.items()}
+            self._rebuild()
+        return now
+
     def _rearm(self) -> None:
         at = self._head()
         self._armed_for = at
         if at is None:
             self._alarm.disarm()
             return
-        self._alarm.arm(max(at - self._clock(), 0), self.run_due)
+        self._alarm.arm(0 if self._was_set_back else max(at - self._clock(), 0), self.run_due)
 
     def run_due(self) -> None:
         """Calls what is due by the clock, in order of time, and arms the alarm for the rest."""
         self._armed_for = None
-        now = self._clock()
+        now = self._look()
         ready: list[Callable[[], None]] = []
+        if self._was_set_back:
+            self._was_set_back = False
+            ready.append(self.on_set_back)
         while (at := self._head()) is not None and at <= now:
             _, _, key = heapq.heappop(self._heap)
             ready.append(self._due.pop(key)[1])

@@ -15,6 +15,7 @@ from agentnet_desktop.agent.ground import Turn
 from agentnet_desktop.crypto.errors import CryptoError
 from agentnet_desktop.crypto.session import verify_receipt
 from agentnet_desktop.protocol.delivery import (
+    LONGEST_RETRY_MS,
     DeliveryEvent,
     DeliveryState,
     FailureReason,
@@ -137,7 +138,7 @@ class Outcomes:
             self._journal.state(turn, row.log_seq, state, error.error_code)
             self._delivery.look(turn)
         elif row.next_attempt_at is not None:
-            at = max(row.next_attempt_at, turn.now + error.retry_after)
+            at = max(row.next_attempt_at, turn.now + min(error.retry_after, LONGEST_RETRY_MS))
             outbox.move(turn.session, row.message_id, row.state, next_attempt_at=at)
             self._journal.state(turn, row.log_seq, row.state, error.error_code)
 

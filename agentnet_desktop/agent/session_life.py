@@ -49,8 +49,7 @@ class SessionLife:
         fresh = replace(stored, state=after(stored, event), confirmed_at=turn.now, next_attempt_at=None)
         sessions.save(turn.session, fresh)
         for other in sessions.in_conversation(turn.session, stored.peer, stored.conversation_id):
-            older = (other.created_at, other.row_id) < (stored.created_at, stored.row_id)
-            if older and other.state != SessionState.CLOSED:
+            if other.row_id < stored.row_id and other.state != SessionState.CLOSED:
                 self._retire(turn, other, SessionEvent.REPLACED)
                 if other.state == SessionState.ACTIVE:
                     self.on_replaced(turn, other)

@@ -107,6 +107,12 @@ def touch(session: Session, agent_id: str, now: int) -> None:
     _touch.run(session, {"agent": agent_id, "time": now})
 
 
+def pull_in(session: Session, now: int) -> None:
+    """Lets no contact's last exchange lie after `now` (ms): the clock was set back since."""
+    late = _contacts.update(_contacts.c.last_exchange_at > now)
+    session.execute(late.values(last_exchange_at=now))
+
+
 def refuse_key(session: Session, agent_id: str, identity_key: bytes, now: int) -> None:
     """Remembers a 32-byte key as refused for a contact; a repeat changes nothing."""
     statement = insert(_refused.table).on_conflict_do_nothing()

@@ -96,6 +96,11 @@ def held(session: Session, session_row: int) -> list[HeldMessage]:
     return _held.all(session, found)
 
 
+def pull_in(session: Session, latest: int) -> None:
+    """Lets no held message wait longer than until `latest` (ms): the clock was set back since it came."""
+    session.execute(_held.update(_held.c.deliver_by > latest).values(deliver_by=latest))
+
+
 def release(session: Session, session_row: int, seq: int) -> None:
     """Forgets a held message, which is being delivered in the same transaction."""
     session.execute(_held.delete(_held.c.session_row == session_row, _held.c.seq == seq))

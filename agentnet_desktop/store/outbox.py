@@ -380,6 +380,24 @@ def recover(session: Session, now: int) -> int:
     return changed(session, _rows.update(*where).values(next_attempt_at=now))
 
 
+def pull_in(session: Session, now: int, *, retry: int, life: int) -> int:
+    """Mends what was planned under a clock that was set back since.
+
+    Args:
+        session: of the job.
+        now: time in ms.
+        retry: the longest wait for the next attempt, ms; what waits longer is due now.
+        life: the longest life of a message, ms; none expires later than that from now.
+
+    Returns:
+        How many messages are due now because of it.
+    """
+    late = (_c.settled_at.is_(None), _c.expires_at > now + life)
+    session.execute(_rows.update(*late).values(expires_at=now + life))
+    waits = (_c.next_attempt_at.is_not(None), _c.next_attempt_at > now + retry)
+    return changed(session, _rows.update(*waits).values(next_attempt_at=now))
+
+
 def forget_settled(session: Session, before: int, limit: int = 1000) -> int:
     """Deletes messages settled before a time (ms), with their digests; returns how many."""
     old = select(_c.message_id).where(_c.settled_at.is_not(None), _c.settled_at < before).limit(limit)

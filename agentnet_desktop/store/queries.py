@@ -126,6 +126,12 @@ def next_deadline(session: Session) -> int | None:
     return earliest
 
 
+def pull_in(session: Session, latest: int) -> None:
+    """Lets no pending query of ours wait longer than until `latest` (ms): the clock was set back since."""
+    late = (_own.c.state == PENDING, _own.c.deadline > latest)
+    session.execute(_own.update(*late).values(deadline=latest))
+
+
 # --- peers' queries ---
 
 

@@ -8,7 +8,7 @@ in the encrypted database; `wipe` overwrites them.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, func, select
@@ -234,6 +234,25 @@ def wipe_peer(session: Session, peer: str, state: str, peer_key: bytes | None = 
     for row_id in rows:
         wipe(session, row_id, state)
     return len(rows)
+
+
+def pull_in(session: Session, now: int, *, repeats: Mapping[str, int], kept: Mapping[str, int]) -> None:
+    """Mends what was planned under a clock that was set back since: nothing is made, repeated or wiped too late.
+
+    Args:
+        session: of the job.
+        now: time in ms.
+        repeats: by state, the longest wait until a handshake is sent again, ms; one that waits longer is due now.
+        kept: by state, the longest time for which keys are kept, ms.
+    """
+    for state, span in repeats.items():
+        late = (_c.next_attempt_at.is_not(None), _c.next_attempt_at > now + span, _c.state == state)
+        session.execute(_sessions.update(*late).values(next_attempt_at=now))
+    for state, span in kept.items():
+        late = (_c.wipe_at.is_not(None), _c.wipe_at > now + span, _c.state == state)
+        session.execute(_sessions.update(*late).values(wipe_at=now + span))
+    session.execute(_sessions.update(_c.created_at > now).values(created_at=now))
+    session.execute(_conversations.update(_of.last_handshake_at > now).values(last_handshake_at=None))
 
 
 def remove(session: Session, row_id: int) -> None:

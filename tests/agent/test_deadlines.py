@@ -93,14 +93,40 @@ def test_moving_a_key_often_costs_no_memory_and_one_alarm() -> None:
     assert len(clock._alarms) == 1
 
 
-def test_a_clock_set_back_delays_what_is_due() -> None:
+def test_what_is_due_moves_back_with_a_clock_that_was_set_back() -> None:
     clock, queue, came = build()
-    queue.set("a", 2000, lambda: came.append("a"))
-    clock.now = 500
+    queue.on_set_back = lambda: came.append("set back")
+    clock.now = 4_000_000
+    queue.set("a", 4_001_000, lambda: came.append("a"))
+    queue.set("b", 4_009_000, lambda: came.append("b"))
+    clock.now = 400_000
     queue.run_due()
+    assert came == ["set back"]
+    assert (queue.when("a"), queue.when("b")) == (401_000, 409_000)
+    let_pass(clock, 401_000)
+    assert came == ["set back", "a"]
+
+
+def test_a_clock_set_back_is_noticed_when_something_new_is_due_too() -> None:
+    clock, queue, came = build()
+    queue.on_set_back = lambda: came.append("set back")
+    clock.now = 4_000_000
+    queue.set("a", 4_001_000, lambda: came.append("a"))
+    clock.now = 400_000
+    queue.set("b", 500_000, lambda: came.append("b"))
     assert came == []
-    let_pass(clock, 2000)
-    assert came == ["a"]
+    let_pass(clock, 401_000)
+    assert came == ["set back", "a"]
+
+
+def test_a_clock_that_is_only_trimmed_moves_nothing() -> None:
+    clock, queue, came = build()
+    queue.on_set_back = lambda: came.append("set back")
+    clock.now = 4_000
+    queue.set("a", 5_000, lambda: came.append("a"))
+    clock.now = 3_000
+    queue.run_due()
+    assert came == [] and queue.when("a") == 5_000
 
 
 def test_a_closed_queue_does_nothing_more() -> None:
