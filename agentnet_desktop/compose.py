@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from agentnet_desktop.agent.agent import Agent
+from agentnet_desktop.agent.errors import NotAllowed
 from agentnet_desktop.agent.ports import Client, HeadNotKept, KeptHead, OnFrame, OnSent, OnState
 from agentnet_desktop.agent.tasks import Tasks
 from agentnet_desktop.control import ControlServer
@@ -26,6 +27,7 @@ from agentnet_desktop.new_profile import (
     ProfileInfo,
     Random,
     create_profile,
+    delete_profile,
     secret_store,
     system_clock,
 )
@@ -39,14 +41,17 @@ from agentnet_desktop.profile import (
     read_settings,
     write_settings,
 )
+from agentnet_desktop.sign_in import token_source
 from agentnet_desktop.store.engine import Database
 from agentnet_desktop.transport.client import RelayClient
 from agentnet_desktop.transport.endpoint import parse_endpoint
-from agentnet_desktop.transport.tokens import FileTokens, LocalTokens, TokenSource
+from agentnet_desktop.transport.firebase import Account, FirebaseTokens
+from agentnet_desktop.transport.tokens import TokenError
 from agentnet_desktop.vault.errors import VaultError
 from agentnet_desktop.vault.vault import Vault
 
 __all__ = [
+    "Account",
     "BadProfileInput",
     "Holder",
     "ProfileError",
@@ -55,6 +60,7 @@ __all__ = [
     "ProfilePaths",
     "create_profile",
     "default_profile",
+    "delete_profile",
     "needs_passphrase",
     "open_profile",
     "open_reader",
@@ -163,7 +169,6 @@ class Holder:
         self.vault = vault
         self.database = database
         self._lock = lock
-        self._invite = invite
         self._clock = clock
         self._random = random
         self._tasks = Tasks()
@@ -171,6 +176,14 @@ class Holder:
         self._control: ControlServer | None = None
         self._started = False
         self.endpoint = parse_endpoint(settings.relay, insecure=settings.insecure)
+        self._tokens = token_source(
+            settings,
+            vault,
+            audience=self.endpoint.origin,
+            random=random,
+            invite=invite,
+            on_enrolled=None if settings.enrolled else self._enrolled,
+        )
         self.agent = Agent(
             agent_id=settings.agent_id,
             identity=vault.identity,
@@ -187,7 +200,7 @@ class Holder:
         return RelayClient(
             endpoint=self.settings.relay,
             agent_id=self.settings.agent_id,
-            tokens=self._tokens(),
+            tokens=self._tokens,
             clock=self._clock,
             random=self._random,
             on_frame=on_frame,
@@ -195,20 +208,6 @@ class Holder:
             on_sent=on_sent,
             tls_pin=self.settings.tls_pin or None,
             insecure=self.settings.insecure,
-        )
-
-    def _tokens(self) -> TokenSource:
-        told = None if self.settings.enrolled else self._enrolled
-        if self.settings.token_file:
-            return FileTokens(Path(self.settings.token_file), invite=self._invite, on_enrolled=told)
-        return LocalTokens(
-            self.vault.identity,
-            agent_id=self.settings.agent_id,
-            audience=self.endpoint.origin,
-            random=self._random,
-            enrolled=self.settings.enrolled,
-            invite=self._invite,
-            on_enrolled=told,
         )
 
     def _enrolled(self) -> None:
@@ -220,12 +219,38 @@ class Holder:
         write_settings(self.paths, self.settings)
         self.vault.set_token(INVITE, None)
 
+    @property
+    def account(self) -> str | None:
+        """The e-mail address that signs in to Firebase; None where no account does."""
+        return self.settings.firebase_email if isinstance(self._tokens, FirebaseTokens) else None
+
+    async def sign_in(self, email: str, password: str) -> None:
+        """Signs in to Firebase anew, remembers whose account it is, and connects.
+
+        Args:
+            email: of the account; "" for the one that signed in last.
+            password: is used once and kept nowhere.
+
+        Raises:
+            NotAllowed: this agent has no account, or the sign-in failed; what was kept stays.
+        """
+        if not isinstance(self._tokens, FirebaseTokens):
+            raise NotAllowed("This agent signs in by itself: it has no account that could sign in.")
+        email = email or self.settings.firebase_email
+        try:
+            found = await self._tokens.sign_in(email, password)
+            self.settings = replace(self.settings, firebase_email=email, firebase_project=found.project)
+            await asyncio.to_thread(write_settings, self.paths, self.settings)
+        except (TokenError, ProfileError) as error:
+            raise NotAllowed(str(error)) from error
+        self.agent.reconnect_now()
+
     async def start(self) -> None:
         """Starts the agent, and the local socket through which other processes ask it."""
         self._started = True
         await self.agent.start()
         if self._lock is not None:
-            self._control = ControlServer(self.agent, self.paths.socket)
+            self._control = ControlServer(self.agent, self.paths.socket, sign_in=self.sign_in)
             await self._control.start()
 
     async def stop(self) -> None:

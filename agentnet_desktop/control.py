@@ -44,6 +44,7 @@ _LOOPBACK = sys.platform == "win32"
 
 Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
 Listener = Callable[[Event], None]
+SignIn = Callable[[str, str], Awaitable[None]]
 
 
 class NoHolder(Exception):
@@ -68,6 +69,13 @@ class Request(msgspec.Struct, frozen=True):
     id: int
     method: str
     args: dict[str, Any] = {}
+
+
+class _Account(msgspec.Struct, frozen=True):
+    """What `sign_in` takes."""
+
+    email: str
+    password: str
 
 
 @cache
@@ -147,15 +155,17 @@ async def _open(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class ControlServer:
     """The holder's side: takes requests and hands them to the agent."""
 
-    def __init__(self, agent: Agent, path: Path) -> None:
+    def __init__(self, agent: Agent, path: Path, *, sign_in: SignIn | None = None) -> None:
         """Makes a server that does not listen yet.
 
         Args:
             agent: who answers.
             path: of the socket.
+            sign_in: signs an account in, given its e-mail address and password.
         """
         self._agent = agent
         self._path = path
+        self._sign_in = sign_in
         self._tasks = Tasks()
         self._server: asyncio.Server | None = None
         self._token: bytes | None = None
@@ -182,7 +192,7 @@ class ControlServer:
         self._tasks.start(self._serve(reader, writer), name="control guest")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        guest = _Guest(self._agent, writer, self._tasks)
+        guest = _Guest(self._agent, writer, self._tasks, self._sign_in)
         try:
             if self._token is not None and not hmac.compare_digest(
                 (await reader.readline()).strip(), self._token
@@ -200,8 +210,11 @@ class ControlServer:
 class _Guest:
     """One process that asks: its requests in progress, and its subscription."""
 
-    def __init__(self, agent: Agent, writer: asyncio.StreamWriter, tasks: Tasks) -> None:
+    def __init__(
+        self, agent: Agent, writer: asyncio.StreamWriter, tasks: Tasks, sign_in: SignIn | None
+    ) -> None:
         self._agent = agent
+        self._sign_in = sign_in
         self._writer = writer
         self._tasks = tasks
         self._mine: set[asyncio.Task[None]] = set()
@@ -245,6 +258,10 @@ class _Guest:
             return None
         if name == "reconnect_now":
             self._agent.reconnect_now()
+            return None
+        if name == "sign_in" and self._sign_in is not None:
+            account = msgspec.convert(given, _Account)
+            await self._sign_in(account.email, account.password)
             return None
         method = methods().get(name)
         if method is None or not set(given) <= set(method.parameters):
@@ -326,6 +343,10 @@ class RemoteAgent(Commands):
     async def ask_to_reconnect(self) -> None:
         """As `Agent.reconnect_now`."""
         await self._ask("reconnect_now", {})
+
+    async def sign_in(self, email: str, password: str) -> None:
+        """As `compose.Holder.sign_in`."""
+        await self._ask("sign_in", {"email": email, "password": password})
 
     async def _ask(self, name: str, arguments: dict[str, Any]) -> Any:
         self._count += 1

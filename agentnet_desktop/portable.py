@@ -17,16 +17,18 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.compose import Holder, open_profile
-from agentnet_desktop.new_profile import INVITE, ProfileInfo, create_profile
+from agentnet_desktop.new_profile import INVITE, ProfileInfo, create_profile, delete_profile
 from agentnet_desktop.profile import ProfileSettings, write_settings
 from agentnet_desktop.store import contacts
 from agentnet_desktop.store.contacts import Contact
+from agentnet_desktop.transport.firebase import Account
 from agentnet_desktop.vault.backup import read_backup, write_backup
 from agentnet_desktop.vault.errors import BadBackup
 from agentnet_desktop.vault.kdf import Kdf
 
 _VERSION = 1
 _SETTINGS = ("agent_id", "relay", "relay_name", "auth", "insecure", "tls_pin", "enrolled")
+_SIGN_IN = ("token_file", "firebase_key", "firebase_project", "firebase_email", "firebase_emulator")
 _CONTACT = ("agent_id", "state", "added_at", "name", "key_source", "approved_at", "verified_at")
 
 
@@ -50,7 +52,7 @@ async def back_up(holder: Holder, out: Path, *, passphrase: str, kdf: Kdf | None
     document = {
         "version": _VERSION,
         "seed": base64.b64encode(holder.vault.identity.export_seed()).decode(),
-        "settings": {name: getattr(holder.settings, name) for name in _SETTINGS},
+        "settings": {name: getattr(holder.settings, name) for name in _SETTINGS + _SIGN_IN},
         "invite": None if holder.settings.enrolled else holder.vault.get_token(INVITE),
         "contacts": [_contact_out(contact) for contact in pinned],
     }
@@ -68,7 +70,7 @@ async def restore(
     passphrase: str | None = None,
     kdf: Kdf | None = None,
 ) -> ProfileInfo:
-    """Makes a profile out of a backup.
+    """Makes a profile out of a backup. Who signs in with an account signs in again: no backup holds a sign-in.
 
     Args:
         root: the new profile's folder.
@@ -80,7 +82,7 @@ async def restore(
 
     Raises:
         VaultError: the backup does not open, or the keys cannot be kept.
-        ProfileError: there is a profile in that folder already.
+        ProfileError: there is a profile in that folder already. Nothing is left behind.
     """
     payload = await asyncio.to_thread(read_backup, source, backup_passphrase)
     seed, settings, invite, people = _read(payload)
@@ -89,19 +91,38 @@ async def restore(
         agent_id=settings["agent_id"],
         relay=settings["relay"],
         invite=invite,
+        **_way_in(settings),
         key_store=key_store,
         passphrase=passphrase,
         insecure=settings["insecure"],
         kdf=kdf,
         seed=seed,
     )
+    try:
+        await _fill(root, passphrase, settings, people)
+    except BaseException:
+        await asyncio.to_thread(delete_profile, root)
+        raise
+    return info
+
+
+async def _fill(root: Path, passphrase: str | None, settings: dict[str, Any], people: list[Contact]) -> None:
     holder = await open_profile(root, passphrase=passphrase)
     try:
         await holder.database.write(_adder(people))
         write_settings(holder.paths, _merged(holder.settings, settings))
     finally:
         await holder.close()
-    return info
+
+
+def _way_in(kept: dict[str, Any]) -> dict[str, Any]:
+    """How the agent signed in, for the new profile; a backup that does not tell is of one that signs its own tokens."""
+    if kept["token_file"]:
+        return {"auth": kept["auth"], "token_file": kept["token_file"]}
+    if kept["firebase_key"]:
+        email, emulator = kept["firebase_email"], kept["firebase_emulator"]
+        return {"auth": kept["auth"], "account": Account(kept["firebase_key"], email, "", emulator)}
+    return {}
 
 
 def _adder(people: list[Contact]) -> Callable[[Session], None]:
@@ -113,7 +134,8 @@ def _adder(people: list[Contact]) -> Callable[[Session], None]:
 
 
 def _merged(made: ProfileSettings, kept: dict[str, Any]) -> ProfileSettings:
-    return replace(made, relay_name=kept["relay_name"], tls_pin=kept["tls_pin"], enrolled=kept["enrolled"])
+    names = ("relay_name", "tls_pin", "enrolled", "firebase_project")
+    return replace(made, **{name: kept[name] for name in names})
 
 
 def _contact_out(contact: Contact) -> dict[str, Any]:
@@ -138,6 +160,7 @@ def _read(payload: bytes) -> tuple[bytes, dict[str, Any], str | None, list[Conta
             )
         seed = base64.b64decode(document["seed"], validate=True)
         settings = {name: document["settings"][name] for name in _SETTINGS}
+        settings |= {name: document["settings"].get(name, "") for name in _SIGN_IN}
         people = [_contact_in(found) for found in document["contacts"]]
         return seed, settings, document["invite"], people
     except (ValueError, KeyError, TypeError) as error:

@@ -32,6 +32,10 @@ class ProfileExists(ProfileError):
     """There is one already where a new one was asked for."""
 
 
+class SignInFailed(ProfileError):
+    """The account could not be signed in; nothing was made."""
+
+
 class ProfileDamaged(ProfileError):
     """The settings file cannot be read, or is from a newer version."""
 
@@ -118,7 +122,11 @@ class ProfileSettings:
         relay: the relay's base address.
         relay_name: as its invite called it; for display.
         auth: `local`, `firebase` or `oidc`.
-        token_file: where the token is kept fresh by someone else; "" when the agent makes its own.
+        token_file: where the token is kept fresh by someone else; "" when the agent gets its own.
+        firebase_key: the Web API key of the Firebase project that the agent signs in to; "" when it does not.
+        firebase_project: that project, as the sign-in told it; "" before one.
+        firebase_email: whose account it is; the next sign-in offers it.
+        firebase_emulator: the address of an Auth emulator in the place of Google; "" for none.
         key_store: `keyring` or `file`.
         backend: name of the secret store in which the keys were put.
         insecure: plain `ws://` to another machine was allowed.
@@ -133,6 +141,10 @@ class ProfileSettings:
     relay_name: str = ""
     auth: str = "local"
     token_file: str = ""
+    firebase_key: str = ""
+    firebase_project: str = ""
+    firebase_email: str = ""
+    firebase_emulator: str = ""
     key_store: str = "keyring"
     backend: str = ""
     insecure: bool = False

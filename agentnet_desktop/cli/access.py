@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agentnet_desktop.cli.outcome import Usage
 from agentnet_desktop.profile import ProfileInUse, ProfilePaths, default_profile, read_settings
 
 if TYPE_CHECKING:
@@ -37,8 +38,12 @@ def paths(args: Namespace) -> ProfilePaths:
     return ProfilePaths(Path(args.profile).absolute() if args.profile else default_profile())
 
 
-def read_passphrase(file: str) -> str:
+def read_passphrase(file: str, what: str = "passphrase") -> str:
     """Reads a passphrase file: its first line.
+
+    Args:
+        file: its name.
+        what: what it holds, for the sentence.
 
     Raises:
         PassphraseNeeded: it cannot be read, or is empty.
@@ -49,11 +54,11 @@ def read_passphrase(file: str) -> str:
         with Path(file).open("rb") as stream:
             line = stream.readline(_LONGEST_PASSPHRASE).decode().rstrip("\r\n")
     except OSError as error:
-        raise PassphraseNeeded(f"The passphrase file {file} cannot be read: {error.strerror}.") from error
+        raise PassphraseNeeded(f"The {what} file {file} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise PassphraseNeeded(f"The passphrase file {file} does not hold text.") from error
+        raise PassphraseNeeded(f"The {what} file {file} does not hold text.") from error
     if not line:
-        raise PassphraseNeeded(f"The passphrase file {file} is empty.")
+        raise PassphraseNeeded(f"The {what} file {file} is empty.")
     return line
 
 
@@ -61,6 +66,32 @@ def passphrase_file(args: Namespace) -> str | None:
     """Returns the passphrase file that the person named, by option or by environment."""
     named: str | None = getattr(args, "passphrase_file", None)
     return named or os.environ.get(ENVIRONMENT) or None
+
+
+def email() -> str:
+    """Asks at the terminal whose account signs in; standard output stays free.
+
+    Raises:
+        Usage: there is no terminal.
+    """
+    if not sys.stdin.isatty():
+        raise Usage("Whose account? Give its e-mail address with --email.")
+    sys.stderr.write("E-mail address of the account: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip()
+
+
+def password(file: str | None, email: str) -> str:
+    """Returns an account's password, out of a file or typed at the terminal; never off the command line.
+
+    Raises:
+        Usage: there is neither a file nor a terminal.
+    """
+    if file is not None:
+        return read_passphrase(file, "password")
+    if not sys.stdin.isatty():
+        raise Usage("Which password? Name its file with --password-file, or call from a terminal.")
+    return typed(f"Password of {email}: ")
 
 
 def typed(prompt: str) -> str:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import ArgumentParser, Namespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentnet_desktop.cli import access, outcome
 from agentnet_desktop.cli.outcome import Usage
+
+if TYPE_CHECKING:
+    from agentnet_desktop.compose import Account
+
+KEY_ENVIRONMENT = "AGENTNET_FIREBASE_KEY"
 
 
 def add(commands: Any, common: ArgumentParser) -> None:
@@ -28,6 +34,16 @@ def add(commands: Any, common: ArgumentParser) -> None:
         "--auth", choices=("local", "firebase", "oidc"), default="local", help="how the relay knows it"
     )
     made.add_argument("--token-file", metavar="F", help="where another program keeps a token fresh")
+    made.add_argument("--email", metavar="E", help="of the Firebase account; its password is asked for")
+    made.add_argument("--password-file", metavar="F", help="the account's password: the file's first line")
+    made.add_argument(
+        "--firebase-key",
+        metavar="KEY",
+        help=f"the Firebase project's Web API key (default: {KEY_ENVIRONMENT})",
+    )
+    made.add_argument(
+        "--firebase-emulator", metavar="URL", help="the project's Auth emulator on this machine, for tests"
+    )
     made.add_argument("--no-passphrase", action="store_true", help="the keyring alone protects the keys")
     made.add_argument(
         "--key-store", choices=("keyring", "file"), default="keyring", help="where the keys are kept"
@@ -50,6 +66,7 @@ async def run(args: Namespace) -> int:
         invite=args.invite,
         auth=args.auth,
         token_file=args.token_file,
+        account=account(args),
         key_store=args.key_store,
         passphrase=new_passphrase(args),
         insecure=args.insecure,
@@ -67,6 +84,24 @@ async def run(args: Namespace) -> int:
         f"keys in      {info.backend}\nprofile      {info.root}",
     )
     return outcome.DONE
+
+
+def account(args: Namespace) -> Account | None:
+    """Finds the Firebase account to sign in with; None where none does."""
+    from agentnet_desktop.compose import Account
+
+    if args.auth != "firebase" or args.token_file:
+        if args.email or args.password_file or args.firebase_key or args.firebase_emulator:
+            raise Usage("An account goes with --auth firebase, and without --token-file.")
+        return None
+    key = args.firebase_key or os.environ.get(KEY_ENVIRONMENT)
+    if not key:
+        raise Usage(
+            f"Which Firebase project? Give its Web API key with --firebase-key or {KEY_ENVIRONMENT}, or name a "
+            "token's file with --token-file."
+        )
+    email = args.email or access.email()
+    return Account(key, email, access.password(args.password_file, email), args.firebase_emulator or "")
 
 
 def new_passphrase(args: Namespace) -> str | None:

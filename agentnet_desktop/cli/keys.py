@@ -1,4 +1,4 @@
-"""`agentnet keys`: the identity, its protection, rotation and backup."""
+"""`agentnet keys`: the identity, its protection, rotation, sign-in and backup."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agentnet_desktop.cli.outcome import Usage
 def add(commands: Any, common: ArgumentParser) -> None:
     """Adds the group."""
     group = commands.add_parser(
-        "keys", help="identity, rotation, passphrase, backup", description="The agent's keys."
+        "keys", help="identity, rotation, passphrase, sign-in, backup", description="The agent's keys."
     )
     actions = group.add_subparsers(dest="action", metavar="ACTION", required=True)
     show = actions.add_parser(
@@ -29,6 +29,10 @@ def add(commands: Any, common: ArgumentParser) -> None:
     change.add_argument("--new-passphrase-file", metavar="F", help="the new one: the file's first line")
     change.add_argument("--no-passphrase", action="store_true", help="the keyring alone protects the keys")
     change.set_defaults(run=_passphrase)
+    signin = actions.add_parser("signin", help="sign in with the Firebase account again", parents=[common])
+    signin.add_argument("--email", metavar="E", help="of the account (default: the one that signed in last)")
+    signin.add_argument("--password-file", metavar="F", help="its password: the file's first line")
+    signin.set_defaults(run=_signin)
     backup = actions.add_parser(
         "backup", help="write identity, contacts and settings into a file", parents=[common]
     )
@@ -52,7 +56,7 @@ def add(commands: Any, common: ArgumentParser) -> None:
 async def _show(args: Namespace) -> int:
     import base64
 
-    from agentnet_desktop.cli.output import Output
+    from agentnet_desktop.cli.output import Output, shown
 
     async with access.reader(args) as holder:
         key = base64.b64encode(holder.vault.identity.public).decode()
@@ -66,11 +70,13 @@ async def _show(args: Namespace) -> int:
             "keyStore": backend,
             "passphrase": protected,
             "relay": settings.relay,
+            "account": settings.firebase_email or None,
             "enrolled": settings.enrolled,
         },
         f"agentId       {settings.agent_id}\nfingerprint   {settings.fingerprint}\nidentity key  {key}\n"
         f"keys in       {backend}{' with a passphrase' if protected else ''}\n"
-        f"relay         {settings.relay}{'' if settings.enrolled else ' (not enrolled yet)'}",
+        f"relay         {settings.relay}{'' if settings.enrolled else ' (not enrolled yet)'}"
+        + (f"\naccount       {shown(settings.firebase_email)}" if settings.firebase_email else ""),
     )
     return outcome.DONE
 
@@ -118,6 +124,30 @@ async def _passphrase(args: Namespace) -> int:
         await holder.close()
     words = "The keyring alone protects the keys now." if new is None else "The new passphrase holds."
     Output(as_json=args.json).row({"passphrase": new is not None}, words)
+    return outcome.DONE
+
+
+async def _signin(args: Namespace) -> int:
+    from agentnet_desktop.agent.errors import NotAllowed
+    from agentnet_desktop.cli.output import Output
+    from agentnet_desktop.control import RemoteAgent
+    from agentnet_desktop.profile import read_settings
+
+    settings = read_settings(access.paths(args))
+    if not settings.firebase_key:
+        raise NotAllowed(f"{settings.agent_id} has no account that could sign in.")
+    email = args.email or settings.firebase_email
+    password = access.password(args.password_file, email)
+    async with access.commander(args) as desk:
+        signing = desk.agent if isinstance(desk.agent, RemoteAgent) else desk.own
+        if signing is not None:
+            await signing.sign_in(email, password)
+        connected = await desk.agent.wait_connected(access.SETTLE_S)
+        view = (await desk.agent.snapshot()).connection
+    words = "and connected" if connected else f"but not connected. {view.reason}".rstrip()
+    Output(as_json=args.json).row(
+        {"account": email, "connected": connected, "reason": view.reason}, f"Signed in as {email}, {words}"
+    )
     return outcome.DONE
 
 

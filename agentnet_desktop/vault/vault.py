@@ -68,8 +68,9 @@ class Vault:
         kdf: Kdf | None = None,
         seed: bytes | None = None,
     ) -> Vault:
-        """Make a new identity and database key, and store them. The record is written last; when that fails, what
-        was written before is deleted.
+        """Make a new identity and database key, and store them. The record is written last.
+
+        When the store refuses, what was written before is deleted.
 
         Args:
             store: where the entries go.
