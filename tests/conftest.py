@@ -28,7 +28,7 @@ for _name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_H
 for _name in [name for name in os.environ if name.startswith("AGENTNET_")]:
     del os.environ[_name]
 
-pytest_plugins = ("tests.processes",)
+pytest_plugins = ("tests.processes", "tests.issuer")
 
 
 def pytest_unconfigure() -> None:

@@ -3,88 +3,20 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from websockets.exceptions import InvalidStatus
 
 from relay.auth.keys import KeySet, Unreachable, discover, fetch_json
 from relay.auth.tokens import Refused
+from tests.issuer import PROJECT, Issuer, firebase_claims
 from tests.relay.conftest import Net, Person, invite_code
-
-PROJECT = "demo-agentnet"
-SECURETOKEN = f"https://securetoken.google.com/{PROJECT}"
-
-
-class Issuer:
-    """An OpenID Connect issuer, and Google's key server, on loopback."""
-
-    def __init__(self) -> None:
-        self.keys: dict[str, RSAPrivateKey] = {}
-        self.fetched = 0
-        self.is_down = False
-        issuer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                issuer.answer(self)
-
-            def log_message(self, *_: Any) -> None:
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-        self.roll("one")
-
-    def roll(self, key_id: str) -> None:
-        self.keys = {key_id: generate_private_key(65537, 2048)}
-
-    def answer(self, request: BaseHTTPRequestHandler) -> None:
-        if self.is_down:
-            request.send_error(503)
-            return
-        if request.path == "/keys":
-            self.fetched += 1
-            found: dict[str, Any] = {"keys": [self.public(name) for name in self.keys]}
-        else:
-            found = {"issuer": self.url, "jwks_uri": self.url + "/keys"}
-        body = json.dumps(found).encode()
-        request.send_response(200)
-        request.send_header("Content-Length", str(len(body)))
-        request.end_headers()
-        request.wfile.write(body)
-
-    def public(self, key_id: str) -> dict[str, Any]:
-        found = jwt.algorithms.RSAAlgorithm.to_jwk(self.keys[key_id].public_key(), as_dict=True)
-        return {**found, "kid": key_id, "use": "sig", "alg": "RS256"}
-
-    def token(self, key_id: str | None = None, **claims: Any) -> str:
-        """A good ID token, but for the claims given."""
-        kid = key_id or next(iter(self.keys))
-        now = int(time.time())
-        made = {"iss": self.url, "aud": "agentnet", "sub": "user-1", "iat": now, "exp": now + 3600, **claims}
-        return jwt.encode(made, self.keys[kid], algorithm="RS256", headers={"kid": kid})
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-@pytest.fixture
-def issuer() -> Iterator[Issuer]:
-    made = Issuer()
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -97,10 +29,6 @@ def firebase(start_net: Callable[..., Net], issuer: Issuer) -> Net:
     return start_net(
         "--auth", "firebase", "--firebase-project", PROJECT, "--firebase-keys-url", issuer.url + "/keys"
     )
-
-
-def firebase_claims(**claims: Any) -> dict[str, Any]:
-    return {"iss": SECURETOKEN, "aud": PROJECT, "sub": "uid-1", "auth_time": int(time.time()) - 60, **claims}
 
 
 async def enter(net: Net, agent_id: str, token: str, invite: str | None = None) -> dict[str, Any]:
