@@ -356,6 +356,7 @@ class Agent(Commands):
             round_trip_ms=view.round_trip_ms,
             retry_at=view.retry_at,
             reason=view.reason,
+            kind=view.kind,
             degraded=view.degraded,
             clock_skew_ms=view.clock_skew_ms,
         )

@@ -53,6 +53,7 @@ class ConnectionView:
     round_trip_ms: float | None = None
     retry_at: int | None = None
     reason: str = ""  # one sentence for a person; empty while all is well
+    kind: str = ""  # a stable word for `reason`, such as UNREACHABLE or SIGN_IN_ENDED; empty while all is well
     degraded: bool = False
     clock_skew_ms: int | None = None
 

@@ -59,6 +59,10 @@ class ConnectionLike(Protocol):
         """One sentence about what is wrong, or nothing."""
 
     @property
+    def kind(self) -> str:
+        """A stable word for the reason, or nothing."""
+
+    @property
     def degraded(self) -> bool:
         """Whether trouble persists."""
 
