@@ -143,7 +143,7 @@ class Meter:
 class AddressMeter(Meter):
     """What is counted for one address beside its messages: connections, and refused authentications."""
 
-    __slots__ = ("arrivals", "failures", "open", "unauthenticated")
+    __slots__ = ("arrivals", "failures", "knocks", "open", "unauthenticated")
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(
@@ -153,14 +153,15 @@ class AddressMeter(Meter):
             limits.address_bytes_burst,
         )
         self.arrivals = Bucket(limits.address_connections_per_minute / 60, limits.address_connections_burst)
+        self.knocks = Bucket(limits.address_connections_per_minute / 30, 2 * limits.address_connections_burst)
         self.failures = Bucket(limits.address_failures_per_minute / 60, limits.address_failures_burst)
         self.open = 0
         self.unauthenticated = 0
 
     def is_full(self, now: int) -> bool:
         """Whether forgetting this meter would change nothing."""
-        idle = self.open == 0 and self.arrivals.is_full(now) and self.failures.is_full(now)
-        return idle and super().is_full(now)
+        buckets = (self.arrivals, self.knocks, self.failures)
+        return self.open == 0 and all(bucket.is_full(now) for bucket in buckets) and super().is_full(now)
 
 
 class AgentMeter(Meter):
@@ -231,12 +232,16 @@ class Meters:
             or address.unauthenticated > limits.address_unauthenticated
         )
 
-    def is_besieged(self, address: AddressMeter) -> bool:
-        """Whether so many wait unauthenticated that one more is cut off without an answer."""
+    def hears(self, address: AddressMeter, now: int) -> bool:
+        """Whether one more connection is heard at all; when not, it is cut off without an answer.
+
+        It is not when twice as many wait unauthenticated as may, or twice as many have come as may.
+        """
         limits = self.limits
         return (
-            self.unauthenticated > 2 * limits.unauthenticated
-            or address.unauthenticated > 2 * limits.address_unauthenticated
+            self.unauthenticated < 2 * limits.unauthenticated
+            and address.unauthenticated < 2 * limits.address_unauthenticated
+            and not address.knocks.take(1, now)
         )
 
     def opened(self, address: AddressMeter) -> None:

@@ -13,7 +13,6 @@ import logging
 import os
 import secrets
 import signal
-import ssl
 import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -34,8 +33,11 @@ from relay.auth.tokens import Mode
 from relay.commands import Command, Verify
 from relay.config import Config, is_loopback, origin, trusted_networks
 from relay.connection import Relay, Settings
-from relay.limits import Meters, address_group
+from relay.doorway import Doorway
+from relay.limits import AddressMeter, Meters, address_group
+from relay.memory import Ebb, find_trim
 from relay.tls import Certificate, TlsError, self_signed
+from relay.upgrade import is_trusted
 from relay.websocket import WebSocket
 from relay.wire.envelope import agent_key
 from relay.wire.errors import CloseCode
@@ -43,7 +45,6 @@ from relay.wire.errors import CloseCode
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_BACKLOG: Final = 4096
 _TICK_S: Final = 0.5
 _PRUNE_TICKS: Final = 120
 _METRICS_READ_S: Final = 5
@@ -82,11 +83,13 @@ class Server:
         self.certificate: Certificate | None = None
         self.metrics_port = 0
         self._gate: Gate
-        self._listeners: list[asyncio.Server] = []
+        self._door: Doorway
+        self._metrics: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
         self._emptied = asyncio.Event()
         self._sweeps = 0
+        self._ebb, self._trim = Ebb(), find_trim()
         self._loop: asyncio.AbstractEventLoop
 
     # --- what connections need --------------------------------------------------------------------------
@@ -94,6 +97,13 @@ class Server:
     def now(self) -> int:
         """The loop's clock, in ms."""
         return int(self._loop.time() * 1000)
+
+    def meter(self, address: str) -> AddressMeter:
+        """The meter of a socket's address; a trusted proxy gets one of its own for each socket."""
+        meters = self.relay.meters
+        if is_trusted(address, self.trusted):
+            return AddressMeter(meters.limits)
+        return meters.address(address_group(address))
 
     def forget(self, socket: WebSocket) -> None:
         """A socket is gone."""
@@ -111,11 +121,12 @@ class Server:
         for socket in dirty:
             socket.flush()
 
-    def start_task(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def start_task(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run a task, keep it, and report its failure: the only way to start one here."""
         task = self._loop.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
+        return task
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -170,8 +181,13 @@ class Server:
         self._prepare_tls()
         self._tick_clock()
         context = self.certificate.context if self.certificate else None
-        listener = await self._listen(lambda: WebSocket(self), config.host, config.port, context)
-        port = listener.sockets[0].getsockname()[1]
+        self._door = Doorway(self, context, tls_timeout_s=config.authentication_timeout)
+        try:
+            port = await self._door.open(config.host, config.port)
+        except OSError as problem:
+            self._door.close()
+            words = f"Cannot listen on {config.host} port {config.port}: {_words(problem)}."
+            raise ServeError(words) from None
         scheme = "wss" if context else "ws"
         host = f"[{config.host}]" if ":" in config.host else config.host
         self.url = f"{scheme}://{host}:{port}"
@@ -184,23 +200,6 @@ class Server:
         await self._in_thread(self._note_facts)
         self._changes = await self._in_thread(self.registry.changes)
         self.start_task(self._tick(), "tick")
-
-    async def _listen(
-        self, factory: Callable[[], asyncio.Protocol], host: str, port: int, context: ssl.SSLContext | None
-    ) -> asyncio.Server:
-        try:
-            listener: asyncio.Server = await self._loop.create_server(
-                factory,
-                host,
-                port,
-                backlog=_BACKLOG,
-                ssl=context,
-                ssl_handshake_timeout=self.config.authentication_timeout if context else None,
-            )
-        except OSError as problem:
-            raise ServeError(f"Cannot listen on {host} port {port}: {_words(problem)}.") from None
-        self._listeners.append(listener)
-        return listener
 
     def _prepare_tls(self) -> None:
         config = self.config
@@ -262,6 +261,8 @@ class Server:
             counters.connections = self.relay.meters.open
             counters.unauthenticated_connections = self.relay.meters.unauthenticated
             await self._sweep()
+            if self._trim is not None and self._ebb.has_come(counters.connections):
+                self._trim(0)
             if count % _PRUNE_TICKS == 0:
                 self.relay.meters.prune(now)
                 self._reload(only_if_changed=True)
@@ -283,8 +284,7 @@ class Server:
     async def drain(self) -> None:
         """Stop: no new connections; clients are told, and closed one after another with 1001."""
         self.going_away = True
-        for listener in self._listeners[:1]:
-            listener.close()
+        self._door.close()
         open_sockets = list(self.sockets)
         for socket in open_sockets:
             self._run(socket, socket.connection.warned(int(self.config.drain * 1000), self.now()))
@@ -306,8 +306,9 @@ class Server:
 
     async def stop(self) -> None:
         """End everything now."""
-        for listener in self._listeners:
-            listener.close()
+        self._door.close()
+        if self._metrics is not None:
+            self._metrics.close()
         for task in list(self._tasks):
             if task is not asyncio.current_task():
                 task.cancel()
@@ -353,7 +354,7 @@ class Server:
             raise ServeError(
                 f"Cannot listen on 127.0.0.1 port {port} for metrics: {_words(problem)}."
             ) from None
-        self._listeners.append(server)
+        self._metrics = server
         return server
 
     async def _metrics_request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

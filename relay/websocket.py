@@ -95,9 +95,22 @@ class WebSocket(asyncio.Protocol):
         "owner",
     )
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, address: str, meter: AddressMeter) -> None:
+        """Build it, for a socket that may come in.
+
+        Args:
+            host: the server.
+            address: where the socket comes from.
+            meter: the address's.
+        """
+        relay = host.relay
         self._host = host
-        self._protocol: ServerProtocol
+        self._protocol = ServerProtocol(
+            extensions=host.extensions or None,
+            select_subprotocol=upgrade.choose_subprotocol,
+            max_size=frame_limit(relay.settings.max_message_bytes),
+            logger=host.protocol_log,
+        )
         self._transport: asyncio.Transport | None = None
         self._pending: list[bytes] = []
         self._fragments: list[bytes] | None = None
@@ -106,37 +119,23 @@ class WebSocket(asyncio.Protocol):
         self._is_open = False
         self._response: Response | None = None
         self._cut_at = 0
-        self.address = ""
+        self.address = address
         self.owner = ""
-        self.connection: Connection
+        self.connection = Connection(relay, self, meter, host.now())
+
+    @property
+    def is_in(self) -> bool:
+        """Whether its socket has come in, and is there."""
+        return self._transport is not None
 
     # --- the transport's events -------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A socket was accepted."""
+        """The socket has come in."""
         self._transport = cast(asyncio.Transport, transport)
-        host = self._host
-        relay = host.relay
-        limits = relay.meters.limits
+        limits = self._host.relay.meters.limits
         self._transport.set_write_buffer_limits(limits.queue_bytes // 2, limits.queue_bytes // 4)
-        peer = transport.get_extra_info("peername")
-        self.address = str(peer[0]) if peer else ""
-        is_proxy = upgrade.is_trusted(self.address, host.trusted)
-        meter = AddressMeter(limits) if is_proxy else relay.meters.address(address_group(self.address))
-        self.connection = Connection(relay, self, meter, host.now())
-        host.sockets.add(self)
-        relay.counters.connections_total += 1
-        if relay.meters.is_besieged(meter):
-            relay.counters.refused_connections_total += 1
-            self._run(self.connection.lost(host.now()))
-            self._transport.abort()  # not even a refusal can be afforded
-            return
-        self._protocol = ServerProtocol(
-            extensions=host.extensions or None,
-            select_subprotocol=upgrade.choose_subprotocol,
-            max_size=frame_limit(relay.settings.max_message_bytes),
-            logger=host.protocol_log,
-        )
+        self._host.sockets.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
@@ -210,11 +209,10 @@ class WebSocket(asyncio.Protocol):
     def _let_go(self) -> None:
         """Break the circles of references, so that memory is free now, not when the collector comes by."""
         self.connection.link = GONE
-        protocol: ServerProtocol | None = getattr(self, "_protocol", None)  # none when it was cut off at once
-        if protocol is not None:
-            protocol.parser.close()
-            protocol.parser_exc = protocol.handshake_exc = None
-            vars(protocol).pop("select_subprotocol", None)
+        protocol = self._protocol
+        protocol.parser.close()
+        protocol.parser_exc = protocol.handshake_exc = None
+        vars(protocol).pop("select_subprotocol", None)  # websockets has bound it to the protocol itself
 
     def resume_writing(self) -> None:
         """The transport's buffer has drained."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import subprocess
+import sys
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,15 +18,19 @@ from websockets.server import ServerProtocol
 from relay import websocket
 from relay.auth.registry import Registry
 from relay.config import load
+from relay.memory import Ebb
 from relay.server import Server
 from relay.upgrade import ENDPOINT
-from tests.processes import RelayProcess
+from tests.processes import ROOT, RelayProcess
 from tests.relay.conftest import Net, Person
 
 UPGRADE = (
     f"GET {ENDPOINT} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 ).encode()
+
+
+LIMITS = {"address_unauthenticated": 1, "agent_messages_burst": 1e6, "address_messages_burst": 1e6}
 
 
 class Here(NamedTuple):
@@ -37,7 +43,7 @@ class Here(NamedTuple):
 @pytest.fixture
 async def here(tmp_path: Path) -> AsyncIterator[Here]:
     registry = Registry(tmp_path / "registry.sqlite")
-    flags = {"port": 0, "data_dir": str(tmp_path), "limits": {"address_unauthenticated": 1}}
+    flags = {"port": 0, "data_dir": str(tmp_path), "limits": LIMITS}
     server = Server(load(flags, environment={}), registry)
     await server.start()
     net = Net(RelayProcess(tmp_path, port=int(server.url.rpartition(":")[2]), url=server.url))
@@ -137,3 +143,49 @@ async def test_who_is_cut_off_in_a_siege_costs_no_protocol(
     assert len(made) == 3
     for each in (writer, *writers):
         each.transport.abort()
+
+
+async def test_memory_goes_back_to_the_system_when_a_crowd_has_gone(here: Here) -> None:
+    given_back: list[int] = []
+
+    def trim(kept: int) -> int:
+        given_back.append(kept)
+        return 1
+
+    here.server._trim = trim
+    witness, relay = await here.net.join("witness"), here.server.relay
+    async with asyncio.timeout(10):
+        for crowd in (200, -200):
+            assert not given_back
+            relay.meters.open += crowd
+            while relay.counters.connections != relay.meters.open:
+                await witness.settled()
+        while not given_back:
+            await witness.settled()
+
+
+def test_the_ebb_comes_once_for_each_crowd_that_has_gone() -> None:
+    ebb = Ebb()
+    assert [ebb.has_come(count) for count in (5, 300, 250, 151)] == [False] * 4
+    assert [ebb.has_come(count) for count in (150, 51, 50)] == [True, False, True]
+    assert not ebb.has_come(0)  # fewer than a hundred are no crowd
+
+
+def test_memory_that_is_held_at_the_top_of_the_heap_goes_back() -> None:
+    script = (
+        "from relay.memory import find_trim\n"
+        "def resident():\n"
+        "    return int(open('/proc/self/statm').read().split()[1])\n"
+        "crowd = [bytearray(5000) for _ in range(10_000)]\n"
+        "top = bytearray(5000)\n"
+        "before = resident()\n"
+        "del crowd\n"
+        "trim = find_trim()\n"
+        "assert trim\n"
+        "trim(0)\n"
+        "print(before - resident())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30
+    )
+    assert int(done.stdout) > 10_000, done.stderr  # pages of 4 KiB, of the 12,000 that there were
