@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from PySide6.QtWidgets import QApplication
 
-    from agentnet_desktop.ui.session import Profiles
+    from agentnet_desktop.ui.profiles import Profiles
 
 _RELAY_SWITCH = "--run-bundled-relay"  # a frozen build has no interpreter to give `-m relay` to
 
@@ -181,7 +181,7 @@ def _profiles() -> Profiles:
     from agentnet_desktop import compose, portable, profile
     from agentnet_desktop.care import Care
     from agentnet_desktop.store.errors import StoreError
-    from agentnet_desktop.ui.session import Profiles
+    from agentnet_desktop.ui.profiles import Profiles
     from agentnet_desktop.vault.errors import (
         BackendChanged,
         NoKeyring,

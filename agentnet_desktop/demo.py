@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from agentnet_desktop.agent.agent import Agent
     from agentnet_desktop.agent.events import Event, LogRow, ProposalView
     from agentnet_desktop.compose import Holder
-    from agentnet_desktop.ui.session import Profiles, Session
+    from agentnet_desktop.ui.profiles import Profiles
+    from agentnet_desktop.ui.session import Session
 
 _LIMIT_S = 90.0
 _STEP_S = 30.0
@@ -208,28 +209,21 @@ class _Demo:
     async def _first_meeting(self, session: Session) -> None:
         """Alice asks when Bob is free, and proposes; Bob's agent accepts."""
         from agentnet_desktop.agent.drafts import ProposalDraft
-        from agentnet_desktop.ui.meetings.free import common_starts, free_slots
         from agentnet_desktop.ui.text import local_zone_name
 
         alice, hour = _agent(session), 3_600_000
         today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-        request = await alice.query(
-            "bob",
-            "AVAILABILITY",
-            {
-                "startDate": (today + timedelta(days=1)).isoformat(),
-                "endDate": (today + timedelta(days=6)).isoformat(),
-                "timeZone": local_zone_name(),
-                "durationMinutes": 60,
-            },
+        found = await alice.suggest_times(
+            ["bob"],
+            start=_ms(today + timedelta(days=1)),
+            end=_ms(today + timedelta(days=6)),
+            minutes=60,
+            time_zone=local_zone_name(),
+            timeout_s=_STEP_S,
         )
-        answer = await alice.wait_query(request, _STEP_S)
-        if answer is None or answer.data is None:
+        if not found.starts:
             raise DemoFailed("Bob's agent did not say when he is free")
-        starts = common_starts([free_slots(answer.data)], hour, after=time.time_ns() // 1_000_000)
-        if not starts:
-            raise DemoFailed("Bob's agent named no free time")
-        self._free = starts
+        starts = self._free = list(found.starts)
         draft = ProposalDraft(
             title="Coffee and the project plan",
             start=_iso(starts[0]),
@@ -318,6 +312,10 @@ async def _until(true: Callable[[], bool], problem: str, patient: bool = False) 
         if not patient and time.monotonic() > deadline:
             raise DemoFailed(problem)
         await asyncio.sleep(_PAUSE_S)
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
 
 
 def _iso(moment_ms: int) -> str:

@@ -236,6 +236,16 @@ class ProfileLock:
             os.close(self._handle)
             pid, is_brief = _holder(paths)
             raise ProfileInUse(paths.root, pid, brief=is_brief)
+        try:
+            self._note(brief)
+        except OSError as error:
+            os.close(self._handle)
+            raise ProfileUnwritable(
+                f"The profile {paths.root} cannot be locked: {error.strerror}."
+            ) from error
+
+    def _note(self, brief: bool) -> None:
+        """Writes who holds the lock."""
         os.ftruncate(self._handle, 0)
         os.lseek(self._handle, 0, os.SEEK_SET)
         os.write(self._handle, f"{os.getpid()}\n{_BRIEF if brief else ''}\n".encode())

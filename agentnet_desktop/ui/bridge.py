@@ -29,8 +29,10 @@ from agentnet_desktop.agent.events import (
     ProposalChanged,
     QueryAnswered,
     SecurityRaised,
+    StorageChanged,
 )
 from agentnet_desktop.agent.tasks import Tasks
+from agentnet_desktop.store.errors import StoreError
 
 if TYPE_CHECKING:
     from agentnet_desktop.agent.agent import Agent
@@ -55,6 +57,7 @@ class Bridge(QObject):
     query_answered = Signal(object)  # QueryAnswer
     outbox_changed = Signal(int)
     security_raised = Signal(object)  # SecurityView
+    storage_changed = Signal(str)  # why nothing new can be stored; "" once it can be again
     command_failed = Signal(str)  # a sentence for the person, when the caller has no place for it
 
     def __init__(self, tasks: Tasks, parent: QObject | None = None) -> None:
@@ -77,9 +80,12 @@ class Bridge(QObject):
         waiting: list[Event] = []
         unsubscribe = agent.subscribe(waiting.append)
         self.snapshot = await agent.snapshot()
+        problem = await agent.storage_problem()
         unsubscribe()
         self._unsubscribe = agent.subscribe(self.dispatch)
         self.attached.emit(self.snapshot)
+        if problem:
+            self.storage_changed.emit(problem)
         for event in waiting:
             self.dispatch(event)
 
@@ -113,6 +119,8 @@ class Bridge(QObject):
                 self.outbox_changed.emit(queued)
             case SecurityRaised(view=security):
                 self.security_raised.emit(security)
+            case StorageChanged(problem=problem):
+                self.storage_changed.emit(problem)
 
     def command(
         self,
@@ -158,7 +166,7 @@ class Bridge(QObject):
         async def run() -> None:
             try:
                 result = await make()
-            except AgentError as error:
+            except (AgentError, StoreError) as error:
                 self._tell(str(error), owner, failed)
                 return
             except Exception:

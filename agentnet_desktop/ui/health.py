@@ -36,6 +36,7 @@ def check_name(check: str) -> str:
         "keyring": tr("Keys"),
         "database": tr("Database"),
         "disk": tr("Disk"),
+        "storing": tr("Storing"),
         "relay": tr("Relay"),
         "token": tr("Sign-in"),
         "transport": tr("Way to the relay"),

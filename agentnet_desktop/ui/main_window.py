@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QIcon
-from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from agentnet_desktop.agent.events import AgentSnapshot, ProposalView
 from agentnet_desktop.ui.bridge import Bridge
 from agentnet_desktop.ui.navigation import Navigation, PageName
 from agentnet_desktop.ui.preferences import Preferences
 from agentnet_desktop.ui.status_bar import StatusBar
+from agentnet_desktop.ui.text import peer_text, storage_words
 from agentnet_desktop.ui.theme import icons
 from agentnet_desktop.ui.theme.current import ThemeSwitch
-from agentnet_desktop.ui.theme.tokens import SPACE_M, SPACE_XL, Tone
+from agentnet_desktop.ui.theme.tokens import SPACE_M, SPACE_S, SPACE_XL, Tone
 from agentnet_desktop.ui.widgets.parts import EmptyState, Notice, button
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class MainWindow(QMainWindow):
         self.stack = QStackedWidget()
         self._starting = EmptyState("app", self.tr("Opening your profile …"), "")
         self.stack.addWidget(self._starting)
+        self.storage_notice = Notice()
         self.notice = Notice()
         dismiss = button("", kind="flat", icon="close", clicked=self._dismiss)
         dismiss.setAccessibleName(self.tr("Dismiss"))
@@ -65,10 +67,12 @@ class MainWindow(QMainWindow):
         self.navigation.chosen.connect(lambda page: self.show_page(PageName(page)))
         self.status.connection_clicked.connect(lambda: self.show_page(PageName.RELAY))
         self.status.keys_clicked.connect(lambda: self.show_page(PageName.SETTINGS))
+        self.status.storage_clicked.connect(lambda: self.show_page(PageName.SECURITY))
         self.status.queue_clicked.connect(lambda: self.show_log("is:queued"))
         theme.changed.connect(self.update)
         bridge.attached.connect(self._start)
-        bridge.command_failed.connect(lambda sentence: self.tell(sentence, Tone.BAD))
+        bridge.command_failed.connect(lambda sentence: self.tell(peer_text(sentence), Tone.BAD))
+        bridge.storage_changed.connect(self._storage_changed)
 
     def _lay_out(self) -> None:
         edge = QWidget()
@@ -78,6 +82,8 @@ class MainWindow(QMainWindow):
         above = QWidget()
         above_layout = QVBoxLayout(above)
         above_layout.setContentsMargins(SPACE_XL, SPACE_M, SPACE_XL, 0)
+        above_layout.setSpacing(SPACE_S)
+        above_layout.addWidget(self.storage_notice)
         above_layout.addWidget(self.notice)
         self._above = above
         above.hide()
@@ -111,6 +117,7 @@ class MainWindow(QMainWindow):
             signal.connect(self.show_log)
         pages.security.entry_wanted.connect(self.show_entry)
         pages.contacts.meeting_wanted.connect(self._new_meeting)
+        pages.settings.data.export_wanted.connect(self._export_log)
         inbox = pages.inbox_model
         for signal in (inbox.rowsInserted, inbox.rowsRemoved, inbox.modelReset):
             signal.connect(self._count)
@@ -152,7 +159,18 @@ class MainWindow(QMainWindow):
     def tell(self, sentence: str, tone: Tone) -> None:
         """Show a sentence above the page until it is dismissed."""
         self.notice.show_notice(sentence, tone)
-        self._above.setVisible(bool(sentence))
+        self._show_above()
+
+    def _show_above(self) -> None:
+        self._above.setVisible(bool(self.notice.text() or self.storage_notice.text()))
+
+    def _storage_changed(self, problem: str) -> None:
+        """Tell that nothing can be stored for as long as it is so, and once that it can be again."""
+        self.storage_notice.show_notice(storage_words(problem), Tone.BAD)
+        if problem:
+            self._show_above()
+        else:
+            self.tell(self.tr("The disk takes data again; what waited goes on."), Tone.GOOD)
 
     def take_link(self, link: str) -> None:
         """Ask about a link that came from outside; an empty one only brings the window forward."""
@@ -174,6 +192,12 @@ class MainWindow(QMainWindow):
     def dialog(self) -> ProposalDialog | None:
         """The proposal dialog that is open, if one is."""
         return self._dialog
+
+    def close_dialogs(self) -> None:
+        """Close whatever is open above the window, before the agent behind it goes; nothing is decided by that."""
+        self._waiting.clear()
+        for dialog in self.findChildren(QDialog):
+            dialog.close()
 
     def _arrived(self, item: InboxItem) -> None:
         if isinstance(item.view, ProposalView) and self.isVisible() and not self.isMinimized():
@@ -219,6 +243,11 @@ class MainWindow(QMainWindow):
         if self.pages is not None:
             self.show_page(PageName.MEETINGS)
             self.pages.meetings.open_new(agent_id)
+
+    def _export_log(self) -> None:
+        if self.pages is not None:
+            self.show_log("")
+            self.pages.log.open_export()
 
     def _dismiss(self) -> None:
         self.tell("", Tone.NEUTRAL)

@@ -10,102 +10,34 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QWidget
 
+from agentnet_desktop.agent.errors import AgentError
 from agentnet_desktop.agent.tasks import Tasks
 from agentnet_desktop.ui.bridge import Bridge
+from agentnet_desktop.ui.faults import Faults
 from agentnet_desktop.ui.main_window import MainWindow
 from agentnet_desktop.ui.navigation import PageName
 from agentnet_desktop.ui.preferences import Preferences
+from agentnet_desktop.ui.text import tr
 from agentnet_desktop.ui.theme.current import ThemeSwitch
 from agentnet_desktop.ui.theme.tokens import Tone
 from agentnet_desktop.ui.waiting import first_of, next_of
 
 if TYPE_CHECKING:
-    from agentnet_desktop.agent.agent import Agent
     from agentnet_desktop.ui.hosting.relay_process import RelayProcess
-    from agentnet_desktop.ui.keeper import Keeper
+    from agentnet_desktop.ui.profiles import Holder, Profiles
     from agentnet_desktop.ui.single_instance import InstanceServer
     from agentnet_desktop.ui.tray import Tray
     from agentnet_desktop.ui.wizard.restore import RestoreChoices
     from agentnet_desktop.ui.wizard.wizard import FirstRunChoices, Wizard
 
 _log = logging.getLogger(__name__)
-
-
-class Holder(Protocol):
-    """An open profile."""
-
-    @property
-    def agent(self) -> Agent:
-        """Its agent."""
-
-    async def start(self) -> None:
-        """Start the agent."""
-
-    async def close(self) -> None:
-        """Stop the agent and close the profile."""
-
-
-class MakeProfile(Protocol):
-    """Makes a profile in a folder."""
-
-    def __call__(
-        self,
-        root: Path,
-        *,
-        agent_id: str,
-        invite: str,
-        key_store: str,
-        passphrase: str | None,
-        insecure: bool,
-    ) -> Awaitable[object]:
-        """Make it; raises one of `Profiles.errors`."""
-
-
-class OpenProfile(Protocol):
-    """Opens a profile for work."""
-
-    def __call__(
-        self, root: Path, passphrase: str | None, /, *, accept_backend: bool = False
-    ) -> Awaitable[Holder]:
-        """Open it; raises one of `Profiles.errors`. `accept_backend`: the person wants the key store that is here."""
-
-
-class RestoreProfile(Protocol):
-    """Makes a profile out of a backup."""
-
-    def __call__(
-        self,
-        root: Path,
-        source: Path,
-        *,
-        backup_passphrase: str,
-        key_store: str,
-        passphrase: str | None,
-    ) -> Awaitable[object]:
-        """Make it; raises one of `Profiles.errors`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Profiles:
-    """What the composition root offers, handed in so that the window imports none of it."""
-
-    exists: Callable[[Path], bool]
-    make: MakeProfile
-    open: OpenProfile
-    restore: RestoreProfile
-    keeper: Callable[[Any], Keeper]  # of an open profile, for its settings
-    errors: tuple[type[Exception], ...]  # their texts are sentences for the person
-    locked: tuple[type[Exception], ...]  # a passphrase is needed, or was wrong
-    no_keyring: tuple[type[Exception], ...]
-    backend_changed: tuple[type[Exception], ...]  # another key store than the recorded one is in use
 
 
 class Session(QObject):
@@ -149,6 +81,8 @@ class Session(QObject):
         self.bridge = Bridge(self._tasks, self)
         self.window = MainWindow(self.bridge, preferences, theme)
         self.window.close_wanted.connect(self._close_wanted)
+        self._faults = Faults(self)
+        self._faults.happened.connect(self._tell_fault)
 
     # ------------------------------------------------------------------------------- life
 
@@ -178,11 +112,13 @@ class Session(QObject):
     async def run(self) -> None:
         """Open the profile and work until closed; then stop everything in order."""
         self._listen_for_signals()
+        self._faults.install(asyncio.get_running_loop())
         try:
-            self._tasks.start(self._begin(), name="open the profile")
+            self._tasks.start(self._begin_or_tell(), name="open the profile")
             await self._closing.wait()
         finally:
             await self._end()
+            self._faults.remove()
 
     def _listen_for_signals(self) -> None:
         if sys.platform != "win32":
@@ -198,6 +134,7 @@ class Session(QObject):
 
     async def _end(self) -> None:
         """Stop in the order in which things depend on each other; the window goes first."""
+        self.window.close_dialogs()
         self.window.hide()
         if self._tray is not None:
             self._tray.hide()
@@ -205,14 +142,51 @@ class Session(QObject):
             self._instances.close()
         self.bridge.detach()
         await self._tasks.cancel_all()
+        try:
+            await self._let_go()
+        finally:
+            if self._relay is not None:
+                await self._relay.stopped()
+            self._preferences.save()
+
+    async def _let_go(self) -> None:
+        """Close the profile, if one is open."""
         if self._holder is not None:
-            await self._holder.close()
-            self._holder = None
-        if self._relay is not None:
-            await self._relay.stopped()
-        self._preferences.save()
+            try:
+                await self._holder.close()
+            finally:
+                self._holder = None
 
     # ------------------------------------------------------------------------------- beginning
+
+    async def _begin_or_tell(self) -> None:
+        """Begin; whatever keeps the window from its profile is shown in it, and logged."""
+        try:
+            await self._begin()
+        except ModuleNotFoundError as error:
+            self._give_up(
+                self.tr("{0} is not installed: install agentnet-desktop[desktop].").format(error.name)
+            )
+            raise
+        except Exception:
+            self._give_up(
+                self.tr("Something went wrong inside; what the program wrote on its way says more.")
+            )
+            raise
+
+    def _give_up(self, sentence: str) -> None:
+        from agentnet_desktop.ui.unlock import TroublePage
+
+        trouble = TroublePage()
+        trouble.quit_wanted.connect(self.close)
+        trouble.retry.hide()
+        trouble.words.setText(sentence)
+        self._ask_in_window(trouble, "trouble")
+
+    def _tell_fault(self) -> None:
+        self.window.tell(
+            self.tr("Something went wrong in the window; what you did may not be done."), Tone.BAD
+        )
 
     async def _begin(self) -> None:
         await asyncio.sleep(0)  # lets the frame be painted first
@@ -256,6 +230,7 @@ class Session(QObject):
             self._tray.show_wanted.connect(self.window.bring_forward)
             self._tray.quit_wanted.connect(self.close)
             self._tray.item_wanted.connect(self._show_item)
+            self.bridge.storage_changed.connect(self._tray.tell_storage)
             if self._small and self._tray.present:
                 self.window.hide()  # the tray shows that it runs; without one it stays minimised
 
@@ -269,6 +244,7 @@ class Session(QObject):
         unlock, trouble, other = UnlockPage(), TroublePage(), BackendPage()
         trouble.quit_wanted.connect(self.close)
         other.quit_wanted.connect(self.close)
+        troubles: tuple[type[Exception], ...] = (*profiles.errors, AgentError, OSError)
         words: str | None = None
         accept = False
         while True:
@@ -285,8 +261,8 @@ class Session(QObject):
                 unlock.ask(str(error) if words is not None else "")
                 self._ask_in_window(unlock, "locked")
                 words = await next_of(unlock.entered)
-            except profiles.errors as error:
-                trouble.words.setText(str(error))
+            except troubles as error:
+                trouble.words.setText(_sentence(error))
                 self._ask_in_window(trouble, "trouble")
                 await next_of(trouble.again)
         self.window.show_page(PageName.INBOX)
@@ -296,9 +272,15 @@ class Session(QObject):
         self._picture_of_question(name)
 
     async def _attach(self, profiles: Profiles, holder: Holder) -> None:
+        """Start the agent of an open profile; a profile whose agent does not start is closed again."""
         self._holder = holder
-        await holder.start()
-        await self.bridge.attach(holder.agent, profiles.keeper(holder))
+        try:
+            await holder.start()
+            await self.bridge.attach(holder.agent, profiles.keeper(holder))
+        except Exception:
+            self.bridge.detach()
+            await self._let_go()
+            raise
 
     async def _host_if_wanted(self) -> None:
         if self._preferences.host_relay and self._relay is not None:
@@ -393,3 +375,11 @@ class Session(QObject):
         from agentnet_desktop.ui.wizard.wizard import Wizard
 
         return self.window.findChild(Wizard)
+
+
+def _sentence(error: Exception) -> str:
+    """Say what an error is: its own words when it was raised for a person."""
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        return tr("The system refused: {0}{1}.").format(error.strerror or type(error).__name__, where)
+    return str(error)

@@ -23,11 +23,12 @@ def _part(icon: str, token: str, name: str) -> QPushButton:
 
 
 class StatusBar(QStatusBar):
-    """Four small buttons; each opens the page that says more."""
+    """A few small buttons; each opens the page that says more."""
 
     connection_clicked = Signal()
     queue_clicked = Signal()
     keys_clicked = Signal()
+    storage_clicked = Signal()
 
     def __init__(self, bridge: Bridge) -> None:
         super().__init__()
@@ -40,14 +41,19 @@ class StatusBar(QStatusBar):
         self._insecure.setToolTip(
             self.tr("The connection to the relay is not encrypted. Messages stay end-to-end encrypted.")
         )
+        self._storage = _part("fail", "bad", "status-storage")
+        self._storage.setText(self.tr("Nothing can be stored"))
         self.addWidget(self._connection)
         self.addWidget(self._queue)
+        self.addPermanentWidget(self._storage)
         self.addPermanentWidget(self._insecure)
         self.addPermanentWidget(self._keyring)
         self._connection.clicked.connect(self.connection_clicked)
         self._insecure.clicked.connect(self.connection_clicked)
         self._queue.clicked.connect(self.queue_clicked)
         self._keyring.clicked.connect(self.keys_clicked)
+        self._storage.clicked.connect(self.storage_clicked)
+        self._storage.hide()
         self._insecure.hide()
         self._keyring.hide()
         self.show_connection(None)
@@ -55,6 +61,7 @@ class StatusBar(QStatusBar):
         bridge.attached.connect(self._start)
         bridge.connection_changed.connect(self.show_connection)
         bridge.outbox_changed.connect(self.show_queued)
+        bridge.storage_changed.connect(self.show_storage)
 
     def show_connection(self, view: ConnectionView | None) -> None:
         """Show where the connection stands; None before there is an agent."""
@@ -94,6 +101,12 @@ class StatusBar(QStatusBar):
         words = self.tr("Nothing queued") if not queued else self.tr("{0} queued").format(queued)
         self._queue.setText(words)
         self._queue.setToolTip(self.tr("Messages that are not delivered yet"))
+
+    def show_storage(self, problem: str) -> None:
+        """Show that nothing new can be stored, and why; "" when all is well."""
+        self._storage.setToolTip(peer_text(problem))
+        self._storage.setAccessibleName(f"{self._storage.text()}. {problem}")
+        self._storage.setVisible(bool(problem))
 
     def _start(self, snapshot: AgentSnapshot) -> None:
         self._keyring.setText(key_store(snapshot.keyring_backend))

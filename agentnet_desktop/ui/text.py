@@ -171,6 +171,14 @@ def key_store(name: str) -> str:
     return known.get(name, peer_text(name, NAME_LIMIT))
 
 
+def storage_words(problem: str) -> str:
+    """Say what it means that nothing new can be stored; "" when all is well."""
+    if not problem:
+        return ""
+    meanwhile = tr("What arrives meanwhile is not acknowledged, so it is sent again; what you do is refused.")
+    return f"{peer_text(problem)} {meanwhile}"
+
+
 def groups(digits: str, length: int = 5) -> list[str]:
     """Cut a safety number into groups of `length` digits."""
     return [digits[start : start + length] for start in range(0, len(digits), length)]

@@ -94,6 +94,17 @@ class Tray(QObject):
         """Whether the icon can be seen."""
         return self._icon.isVisible()
 
+    def tell(self, title: str, words: str) -> None:
+        """Notify of something that belongs to no item of the inbox."""
+        if self._preferences.notify and self.present:
+            self._told = ""
+            self._icon.showMessage(title, words, QIcon(tray_pixmap(0)))
+
+    def tell_storage(self, problem: str) -> None:
+        """Notify that nothing new can be stored; its end is told in the window."""
+        if problem:
+            self.tell(self.tr("Nothing can be stored"), text.peer_text(problem))
+
     def hide(self) -> None:
         """Take the icon away, before the program ends."""
         self._icon.hide()

@@ -72,15 +72,19 @@ class Telling:
             listener(OutboxChanged(7))
         return snapshot()
 
+    async def storage_problem(self) -> str:
+        return "The disk is full."
+
 
 def test_no_event_falls_between_snapshot_and_subscription(run: Run, bridge: Bridge) -> None:
     async def scenario() -> None:
         seen: list[object] = []
         bridge.attached.connect(lambda _snapshot: seen.append("attached"))
         bridge.outbox_changed.connect(seen.append)
+        bridge.storage_changed.connect(seen.append)
         telling = Telling()
         await bridge.attach(cast(Agent, telling))
-        assert seen == ["attached", 7]
+        assert seen == ["attached", "The disk is full.", 7]
         assert len(telling.listeners) == 1
         bridge.detach()
         assert telling.listeners == []

@@ -19,7 +19,8 @@ from agentnet_desktop.compose import open_profile
 from agentnet_desktop.ui.hosting.relay_process import RelayProcess, RelayState
 from agentnet_desktop.ui.navigation import PageName
 from agentnet_desktop.ui.preferences import Preferences
-from agentnet_desktop.ui.session import Profiles, Session
+from agentnet_desktop.ui.profiles import Profiles
+from agentnet_desktop.ui.session import Session
 from agentnet_desktop.ui.single_instance import InstanceServer, hand_over
 from agentnet_desktop.ui.theme.current import ThemeSwitch
 from agentnet_desktop.ui.unlock import TroublePage, UnlockPage

@@ -32,7 +32,8 @@ from agentnet_desktop.ui.meetings.new import NewMeetingDialog
 from agentnet_desktop.ui.navigation import PageName
 from agentnet_desktop.ui.pages import Pages
 from agentnet_desktop.ui.preferences import Preferences
-from agentnet_desktop.ui.session import Profiles, Session
+from agentnet_desktop.ui.profiles import Profiles
+from agentnet_desktop.ui.session import Session
 from agentnet_desktop.ui.theme.current import ThemeSwitch
 from agentnet_desktop.vault.errors import (
     BackendChanged,

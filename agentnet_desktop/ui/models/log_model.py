@@ -60,9 +60,11 @@ def marks_words(row: LogRow) -> str:
     return f"{lock}, {checks[row.verified]}"
 
 
-async def _page(agent: Agent, expression: str, before: int | None, after: int | None) -> list[LogRow]:
+async def _page(
+    agent: Agent, expression: str, before: int | None, after: int | None, limit: int = PAGE_ROWS
+) -> list[LogRow]:
     try:
-        return await agent.log.page(expression, before_seq=before, after_seq=after, limit=PAGE_ROWS)
+        return await agent.log.page(expression, before_seq=before, after_seq=after, limit=limit)
     except FilterError as error:
         raise BadInput(str(error)) from error
 
@@ -85,6 +87,7 @@ class LogModel(QAbstractTableModel):
         self._task: asyncio.Task[None] | None = None
         self._catching_up = False
         self._dirty = False
+        self._unreadable = False  # the filter in force cannot be read: there is nothing to follow
         self._seen = 0  # newest seq that the window or the count of new rows knows
         self._new = 0
         self.at_newest = True
@@ -254,6 +257,7 @@ class LogModel(QAbstractTableModel):
 
         def shown(rows: list[LogRow]) -> None:
             self._task = None
+            self._unreadable = False
             show(sorted(rows, key=lambda row: row.seq), newest, oldest)
             self.loading_changed.emit(False)
             self.filter_applied.emit()
@@ -261,6 +265,7 @@ class LogModel(QAbstractTableModel):
 
         def failed(sentence: str) -> None:
             self._task = None
+            self._unreadable = True
             self.loading_changed.emit(False)
             self.filter_failed.emit(sentence)
 
@@ -351,10 +356,10 @@ class LogModel(QAbstractTableModel):
             while True:
                 self._dirty = False
                 agent = self._bridge.agent
-                if agent is None:
+                if agent is None or self._unreadable:
                     return
                 expression = self._expression
-                rows = await agent.log.page(expression, after_seq=self._seen, limit=NEW_ROWS_COUNTED)
+                rows = await _page(agent, expression, None, self._seen, NEW_ROWS_COUNTED)
                 if expression == self._expression and rows:
                     self._take_new(sorted(rows, key=lambda row: row.seq))
                 if not self._dirty:

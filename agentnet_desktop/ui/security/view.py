@@ -14,10 +14,10 @@ from agentnet_desktop.ui.models.views import VIEW
 from agentnet_desktop.ui.security.advice import advice
 from agentnet_desktop.ui.security.integrity import IntegrityCard
 from agentnet_desktop.ui.security.keys import KeysCard
-from agentnet_desktop.ui.theme.tokens import SPACE_L, SPACE_M
+from agentnet_desktop.ui.theme.tokens import SPACE_L, SPACE_M, Tone
 from agentnet_desktop.ui.widgets.labels import Label
 from agentnet_desktop.ui.widgets.list_rows import SecurityRows, list_view
-from agentnet_desktop.ui.widgets.parts import Card, EmptyState, Page, button, row, scrolled
+from agentnet_desktop.ui.widgets.parts import Card, EmptyState, Notice, Page, button, row, scrolled
 
 
 class EventPanel(QWidget):
@@ -80,6 +80,8 @@ class SecurityPage(Page):
         self.keys = KeysCard(bridge, contacts)
         self.integrity = IntegrityCard(bridge)
         self.integrity.entry_wanted.connect(self.entry_wanted)
+        self.storage = Notice()
+        self.body.addWidget(self.storage)
         cards = row(self.keys, self.integrity, spacing=SPACE_M)
         cards.setStretch(0, 1)
         cards.setStretch(1, 1)
@@ -111,6 +113,9 @@ class SecurityPage(Page):
         self._stack.addWidget(split)
         self.body.addLayout(row(Label(self.tr("Events"), "section"), None, self._all))
         self.body.addWidget(Card(self._stack, margin=1), 1)
+        bridge.storage_changed.connect(
+            lambda problem: self.storage.show_notice(text.storage_words(problem), Tone.BAD)
+        )
         for signal in (model.rowsInserted, model.rowsRemoved, model.modelReset):
             signal.connect(self._counted)
 

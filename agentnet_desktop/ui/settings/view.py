@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.metadata import version
 
-from PySide6.QtCore import QUrl, qVersion
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import qVersion
 from PySide6.QtWidgets import QCheckBox, QComboBox, QSystemTrayIcon, QVBoxLayout, QWidget
 
 from agentnet_desktop.ui.bridge import Bridge
 from agentnet_desktop.ui.preferences import Preferences
+from agentnet_desktop.ui.settings.data import DataCard
 from agentnet_desktop.ui.settings.identity import IdentityCard
 from agentnet_desktop.ui.theme.current import ThemeChoice, ThemeSwitch
 from agentnet_desktop.ui.theme.tokens import SPACE_L, SPACE_M, SPACE_S
 from agentnet_desktop.ui.widgets.labels import Label
-from agentnet_desktop.ui.widgets.parts import Card, Page, button, row, scrolled
+from agentnet_desktop.ui.widgets.parts import Card, Page, row, scrolled
 
 
 class SettingsPage(Page):
@@ -30,7 +30,8 @@ class SettingsPage(Page):
         inside = QVBoxLayout(content)
         inside.setContentsMargins(0, 0, SPACE_S, 0)
         inside.setSpacing(SPACE_M)
-        for card in (self._general(), self._notifications(), self.identity, self._data(), self._about()):
+        self.data = DataCard(bridge, preferences.folder)
+        for card in (self._general(), self._notifications(), self.identity, self.data, self._about()):
             inside.addWidget(card)
         inside.addStretch(1)
         self.body.addWidget(scrolled(content), 1)
@@ -79,17 +80,6 @@ class SettingsPage(Page):
             ),
         )
 
-    def _data(self) -> Card:
-        folder = str(self._preferences.folder)
-        where = Label(folder, "mono", wrap=True, selectable=True)
-        opened = button(self.tr("Open folder"), icon="folder", clicked=self._open_folder)
-        line = row(where, opened)
-        line.setStretch(0, 1)
-        words = Label(
-            self.tr("Keys, messages and the log stay on this machine, encrypted."), "muted", wrap=True
-        )
-        return Card(Label(self.tr("Data"), "heading"), words, line)
-
     def _about(self) -> Card:
         words = self.tr("AgentNet Desktop {0} · Qt {1} · MIT licence").format(
             version("agentnet-desktop"), qVersion()
@@ -106,6 +96,3 @@ class SettingsPage(Page):
         choice = ThemeChoice(str(self.theme.currentData()))
         self._preferences.theme = choice
         self._theme_switch.choose(choice)
-
-    def _open_folder(self) -> None:
-        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._preferences.folder)))
