@@ -31,18 +31,22 @@ class Issuer:
     """Signs tokens, publishes its keys, and keeps one Firebase account.
 
     Attributes:
-        keys: by their ids; the last one signs.
+        keys: by their ids; those that are published.
+        signer: the id of the one that signs.
         fetched: how often the keys were.
         is_down: every request is answered with 503.
         life_s: how long the tokens of the account last.
         ended: the code with which refresh tokens are refused; "" takes them.
+        refused: is set when a request was answered with 503.
         asked: what was asked of Firebase: `sign in` or `refresh`, and how it was answered.
     """
 
     def __init__(self) -> None:
         self.keys: dict[str, RSAPrivateKey] = {}
         self.fetched = 0
+        self.signer = ""
         self.is_down = False
+        self.refused = threading.Event()
         self.life_s = 3600
         self.ended = ""
         self.asked: list[tuple[str, int]] = []
@@ -56,6 +60,8 @@ class Issuer:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 status, found = issuer.sign_in(self.path, body)
                 issuer.reply(self, status, found)
+                if status == 503:
+                    issuer.refused.set()
 
             def log_message(self, *_: Any) -> None:
                 return
@@ -68,14 +74,20 @@ class Issuer:
         self._thread.start()
         self.roll("one")
 
-    def roll(self, key_id: str, *, overlap: bool = False) -> None:
-        """Sign with a new key; the others are withdrawn, unless they overlap."""
-        kept = self.keys if overlap else {}
-        self.keys = {**kept, key_id: generate_private_key(65537, 2048)}
+    def publish(self, key_id: str) -> None:
+        """Publish a new key that does not sign yet."""
+        self.keys[key_id] = generate_private_key(65537, 2048)
+
+    def roll(self, key_id: str) -> None:
+        """Sign with another key, a new one unless it is published; the others are withdrawn."""
+        if key_id not in self.keys:
+            self.publish(key_id)
+        self.keys, self.signer = {key_id: self.keys[key_id]}, key_id
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         if self.is_down:
             request.send_error(503)
+            self.refused.set()
             return
         if request.path == "/keys":
             self.fetched += 1
@@ -98,7 +110,7 @@ class Issuer:
 
     def token(self, key_id: str | None = None, **claims: Any) -> str:
         """A good ID token, but for the claims given."""
-        kid = key_id or list(self.keys)[-1]
+        kid = key_id or self.signer
         now = int(time.time())
         made = {"iss": self.url, "aud": "agentnet", "sub": "user-1", "iat": now, "exp": now + 3600, **claims}
         return jwt.encode(made, self.keys[kid], algorithm="RS256", headers={"kid": kid})

@@ -144,7 +144,7 @@ async def _signin(args: Namespace) -> int:
             await signing.sign_in(email, password)
         connected = await desk.agent.wait_connected(access.SETTLE_S)
         view = (await desk.agent.snapshot()).connection
-    words = "and connected" if connected else f"but not connected. {view.reason}".rstrip()
+    words = "and connected." if connected else f"but not connected. {view.reason}".rstrip()
     Output(as_json=args.json).row(
         {"account": email, "connected": connected, "reason": view.reason}, f"Signed in as {email}, {words}"
     )
