@@ -47,36 +47,48 @@ def check_name(check: str) -> str:
 
 
 def figures_facts(figures: FiguresView, now: int) -> list[tuple[str, str]]:
-    """List what was measured, as names and values; "–" where nothing was."""
+    """List what was measured, as names and values with the time they are of; "–" where nothing was."""
     since = figures.connected_since
+    month = tr("in the last 30 days")
+    messages = tr("of the last {0} messages delivered").format(figures.delivered)
     return [
         (tr("Connected"), tr("for {0}").format(text.duration(now - since)) if since is not None else "–"),
-        (tr("Connecting took"), _pair(figures.connect_ms, figures.connect_p95_ms)),
-        (tr("Round trip"), _pair(figures.round_trip_p50_ms, figures.round_trip_p95_ms)),
-        (tr("A message took"), _pair(figures.latency_p50_ms, figures.latency_p95_ms)),
-        (tr("Reconnections"), tr("{0} since the start").format(figures.reconnections)),
-        (tr("Retries"), tr("{0} in the last {1} messages").format(figures.retries, figures.delivered)),
+        (
+            tr("Connecting took"),
+            _value(figures.connect_ms, tr("the last time"), figures.connect_p95_ms, month),
+        ),
+        (
+            tr("Round trip"),
+            _value(figures.round_trip_p50_ms, tr("usually"), figures.round_trip_p95_ms, month),
+        ),
+        (
+            tr("A message took"),
+            _value(figures.latency_p50_ms, tr("usually"), figures.latency_p95_ms, messages),
+        ),
+        (tr("Connections"), tr("{0} since the profile was made").format(figures.connections)),
+        (tr("Reconnections"), tr("{0} since the start of this program").format(figures.reconnections)),
+        (tr("Retries"), tr("{0}, {1}").format(figures.retries, messages)),
     ]
 
 
 def figures_line(figures: FiguresView) -> str:
-    """Give the usual values in one line."""
+    """Give the usual values in one line, each with the time it is of."""
     parts = []
     if figures.connect_ms is not None:
-        parts.append(tr("connecting took {0} ms").format(figures.connect_ms))
+        parts.append(tr("connecting took {0} ms the last time").format(figures.connect_ms))
     if figures.latency_p50_ms is not None:
-        parts.append(tr("a message takes {0} ms").format(figures.latency_p50_ms))
-    parts.append(tr("reconnections {0}").format(figures.reconnections))
-    parts.append(tr("retries {0}").format(figures.retries))
+        words = tr("a message takes {0} ms, of the last {1} with {2} retries")
+        parts.append(words.format(figures.latency_p50_ms, figures.delivered, figures.retries))
+    parts.append(tr("{0} reconnections since the start").format(figures.reconnections))
     return "  ·  ".join(parts)
 
 
-def _pair(usual: float | None, most: int | None) -> str:
-    """Give a usual value and the one below which 95 of 100 lie."""
-    if usual is None:
+def _value(one: float | None, what: str, most: int | None, period: str) -> str:
+    """Give a value, the one below which 95 of 100 lie, and of which time that is."""
+    if one is None:
         return "–"
-    shown = tr("{0} ms").format(round(usual))
-    return shown if most is None else tr("{0}, 95 of 100 below {1} ms").format(shown, most)
+    shown = tr("{0} ms {1}").format(round(one), what)
+    return shown if most is None else tr("{0}; 95 of 100 below {1} ms, {2}").format(shown, most, period)
 
 
 class HealthDialog(QDialog):
@@ -176,7 +188,7 @@ class HealthDialog(QDialog):
         while self._facts.rowCount():
             self._facts.removeRow(0)
         for name, value in figures_facts(figures, text.now_ms()):
-            self._facts.addRow(Label(name, "muted"), Label(value, selectable=True))
+            self._facts.addRow(Label(name, "muted"), Label(value, wrap=True, selectable=True))
 
     def closeEvent(self, event: QCloseEvent) -> None:
         if self._task is not None:

@@ -17,7 +17,7 @@ from agentnet_desktop.compose import Holder, create_profile, open_profile
 from agentnet_desktop.profile import ProfilePaths, read_settings, write_settings
 from agentnet_desktop.ui import text
 from agentnet_desktop.ui.bridge import Bridge
-from agentnet_desktop.ui.health import HealthDialog, figures_facts
+from agentnet_desktop.ui.health import HealthDialog, check_name, figures_facts, figures_line
 from agentnet_desktop.ui.inbox.keys import HeldPanel, KeyChangePanel
 from agentnet_desktop.ui.inbox.view import InboxPage
 from agentnet_desktop.ui.models.contacts_model import ContactsModel
@@ -282,7 +282,8 @@ def test_the_doctor_walks_every_check_in_the_window(
         states = {finding.check: finding.state for finding in dialog.findings}
         assert states["profile"] == states["keyring"] == states["database"] == "ok"
         assert states["relay"] == "failed"  # it was never started
-        assert states["session"] == "ok"
+        assert states["session"] == states["storing"] == "ok"
+        assert all(check_name(check) != check for check in states)  # each is named for a person
         click(qtbot, dialog.again)
         await until(dialog.again.isEnabled, "the second walk")
         assert len(dialog.findings) == len(states)
@@ -297,9 +298,18 @@ def test_the_doctor_walks_every_check_in_the_window(
 def test_figures_say_what_was_measured_and_nothing_else() -> None:
     nothing = FiguresView(None, None, None, None, None, None, None, None, 0, 0, 0, 0)
     assert [value for _, value in figures_facts(nothing, 0)][:4] == ["–", "–", "–", "–"]
+    assert figures_line(nothing) == "0 reconnections since the start"
     now = text.now_ms()
     some = FiguresView(now - 60_000, 40, 90, 3.0, 3, 9, 25, 80, 12, 2, 1, 4)
     values = dict(figures_facts(some, now))
     assert values["Connected"] == "for 1 min"
-    assert values["A message took"] == "25 ms, 95 of 100 below 80 ms"
-    assert values["Retries"] == "4 in the last 12 messages"
+    month = "in the last 30 days"
+    assert values["Connecting took"] == f"40 ms the last time; 95 of 100 below 90 ms, {month}"
+    assert values["Round trip"] == f"3 ms usually; 95 of 100 below 9 ms, {month}"
+    assert (
+        values["A message took"] == "25 ms usually; 95 of 100 below 80 ms, of the last 12 messages delivered"
+    )
+    assert values["Connections"] == "2 since the profile was made"
+    assert values["Reconnections"] == "1 since the start of this program"
+    assert values["Retries"] == "4, of the last 12 messages delivered"
+    assert "a message takes 25 ms, of the last 12 with 4 retries" in figures_line(some)
