@@ -18,6 +18,7 @@ from agentnet_desktop.agent.events import Direction, ProposalChanged, ProposalVi
 from agentnet_desktop.ui import text, trust
 from agentnet_desktop.ui.bridge import Bridge
 from agentnet_desktop.ui.inbox.answers import DeclinePanel, SuggestPanel
+from agentnet_desktop.ui.inbox.changes import ChangesCard, changes
 from agentnet_desktop.ui.inbox.outcome import outcome_words
 from agentnet_desktop.ui.inbox.timeline import Block
 from agentnet_desktop.ui.inbox.when import WhenPanel
@@ -48,6 +49,7 @@ class ProposalWidget(QWidget):
         self._by_me = ""
         self._busy = False
         self._armed = False
+        self._compared = ""  # the revision that `changes` is about
         self._build_content()
         self._build_footer()
         content = QWidget()
@@ -84,6 +86,7 @@ class ProposalWidget(QWidget):
         origin = QWidget()
         origin.setLayout(row(self._from_words, self._peer, self._badge, self._revision, None, self._state))
         self.warning = Notice()
+        self.changes = ChangesCard()
         self.when = WhenPanel(self._my_blocks)
         self.when.alternative_chosen.connect(lambda _number: self._start_arming())
         self._place = Label(wrap=True, selectable=True)
@@ -93,7 +96,7 @@ class ProposalWidget(QWidget):
         self._place_row.setLayout(place_layout)
         self.description = Label(wrap=True, selectable=True)
         self._content = [
-            self.title, origin, self.warning, Rule(), self.when, self._place_row, self.description
+            self.title, origin, self.warning, self.changes, Rule(), self.when, self._place_row, self.description
         ]  # fmt: skip
 
     def _build_footer(self) -> None:
@@ -186,8 +189,35 @@ class ProposalWidget(QWidget):
         self._place_row.setVisible(bool(place))
         self.description.setText(text.peer_text(view.description, text.DESCRIPTION_LIMIT, multiline=True))
         self.description.setVisible(bool(view.description))
+        self._compare(view)
         self._render_footer(view)
         self.setAccessibleName(self.title.text())
+
+    def _compare(self, view: ProposalView) -> None:
+        """Show what a later revision changed."""
+        if view.ref == self._compared:
+            return
+        self._compared = view.ref
+        self.changes.hide()
+        if view.revision < 2:
+            return
+        before = f"{view.peer}/{view.proposal_id}/{view.revision - 1}"
+
+        def done(old: ProposalView) -> None:
+            if self._compared == view.ref:
+                self.changes.show_changes(changes(old, view))
+
+        def failed(_sentence: str) -> None:
+            if self._compared == view.ref:
+                self.changes.show_unknown()
+
+        self._bridge.command(
+            lambda agent: agent.proposal(before),
+            name="read the revision before",
+            owner=self,
+            done=done,
+            failed=failed,
+        )
 
     def _render_footer(self, view: ProposalView) -> None:
         words, tone = outcome_words(view, self._contacts.name_of(view.peer), by_me=self._by_me)
