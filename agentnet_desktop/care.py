@@ -1,4 +1,4 @@
-"""What the owner of an open profile does with it beside its agent: passphrase, backup, health.
+"""What the owner of an open profile does with it beside its agent: passphrase, sign-in, backup, health.
 
 A part of the composition root, for the window; the command line has commands of its own for the same. It implements
 nothing of docs/protocol.md by itself. What goes wrong is told as an `AgentError`, in one sentence.
@@ -71,6 +71,19 @@ class Care:
                 await asyncio.to_thread(vault.check_passphrase, old)
             await asyncio.to_thread(lambda: vault.change_passphrase(new, kdf=self._kdf))
         return await self._holder.agent.rotate_keys()
+
+    @property
+    def account(self) -> str | None:
+        """The e-mail address of the account that signs in; None where none does."""
+        return self._holder.account
+
+    async def sign_in(self, email: str, password: str) -> None:
+        """Signs the account in anew, and connects.
+
+        Raises:
+            NotAllowed: wrong, refused, or not reachable; what was kept stays.
+        """
+        await self._holder.sign_in(email, password)
 
     async def back_up(self, out: Path, passphrase: str) -> int:
         """Writes identity, pinned contacts and settings into a new file; returns how many contacts.

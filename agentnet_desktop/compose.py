@@ -17,6 +17,7 @@ from pathlib import Path
 
 from agentnet_desktop.agent.agent import Agent
 from agentnet_desktop.agent.errors import NotAllowed
+from agentnet_desktop.agent.events import ConnectionChanged, ConnectionState, ConnectionView, Event
 from agentnet_desktop.agent.ports import Client, HeadNotKept, KeptHead, OnFrame, OnSent, OnState
 from agentnet_desktop.agent.tasks import Tasks
 from agentnet_desktop.control import ControlServer
@@ -71,6 +72,9 @@ __all__ = [
 Passphrase = str | Callable[[], str] | None
 
 PATIENCE_S = 15.0
+FIRST_WORD_S = 10.0
+_REFUSALS = frozenset({"AUTHENTICATION_FAILED", "SIGN_IN_ENDED"})
+_SETTLED = frozenset({ConnectionState.CONNECTED, ConnectionState.WAITING, ConnectionState.STOPPED})
 _LOOK_AGAIN_S = 0.1
 # The loop's thread and the database's hand each message to and fro; each hand-over may wait this long for the
 # interpreter. Python's own 5 ms made up a third of what a QUERY and its RESPONSE took.
@@ -252,6 +256,33 @@ class Holder:
         if self._lock is not None:
             self._control = ControlServer(self.agent, self.paths.socket, sign_in=self.sign_in)
             await self._control.start()
+
+    async def refusal(self, limit_s: float = FIRST_WORD_S) -> str:
+        """Waits for the relay's first word to the agent, which has been started.
+
+        Returns:
+            Why the relay refuses it; "" when it does not, when nobody answers, or when the time is up.
+        """
+        told: asyncio.Future[ConnectionView] = asyncio.get_running_loop().create_future()
+
+        def look(view: ConnectionView) -> None:
+            if view.state in _SETTLED and not told.done():
+                told.set_result(view)
+
+        def hear(event: Event) -> None:
+            if isinstance(event, ConnectionChanged):
+                look(event.view)
+
+        unsubscribe = self.agent.subscribe(hear)
+        look(self.agent.connection)
+        try:
+            async with asyncio.timeout(limit_s):
+                view = await told
+        except TimeoutError:
+            return ""
+        finally:
+            unsubscribe()
+        return view.reason if view.kind in _REFUSALS else ""
 
     async def stop(self) -> None:
         """Stops the agent in order; its log can still be read. Safe to call twice."""

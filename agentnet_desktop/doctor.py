@@ -31,6 +31,9 @@ from agentnet_desktop.vault.vault import Vault
 
 CONNECT_S = 10.0
 _LEEWAY_MS = 60_000  # what a relay forgives in a token's times
+_SIGN_IN = frozenset(
+    {"AUTHENTICATION_ERROR", "AUTHENTICATION_FAILED", "SIGN_IN_ENDED"}
+)  # trouble that is no outage
 _LITTLE_ROOM = 100 * 1024 * 1024
 
 
@@ -129,12 +132,16 @@ def disk(folder: Path) -> Finding:
 def connection(view: ConnectionView) -> list[Finding]:
     """Reads relay, token, transport and clock off a connection."""
     found: list[Finding] = []
-    refused = "sign-in" in view.reason
+    refused = view.kind in _SIGN_IN
     if view.state is ConnectionState.CONNECTED:
         trip = f", round trip {view.round_trip_ms:.1f} ms" if view.round_trip_ms is not None else ""
         name = visible(view.relay_name, 64)
         found.append(Finding("relay", "ok", f"Connected to {view.relay_url} ({name}){trip}."))
-        found.append(Finding("token", "ok", "The relay accepted it."))
+        found.append(
+            Finding("token", "failed", view.reason)
+            if refused
+            else Finding("token", "ok", "The relay accepted it.")
+        )
     else:
         words = view.reason or f"No connection to {view.relay_url} came about in {CONNECT_S:.0f} s."
         found.append(Finding("relay", "ok" if refused else "failed", view.relay_url if refused else words))

@@ -134,6 +134,7 @@ class InviteFacts:
     relay: str
     name: str
     pinned: bool  # whether it brings the fingerprint of the relay's own certificate
+    exposed: bool  # whether the way to the relay crosses a network without encryption
 
 
 def invite_facts(link: str) -> InviteFacts:
@@ -143,12 +144,14 @@ def invite_facts(link: str) -> InviteFacts:
         BadInput: it is not one; the message says why.
     """
     from agentnet_desktop.protocol.contact_link import BadLink, parse_invite_link
+    from agentnet_desktop.transport.endpoint import BadEndpoint, parse_endpoint
 
     try:
         parsed = parse_invite_link(link.strip())
-    except BadLink as error:
+        exposed = parse_endpoint(parsed.relay, insecure=True).exposed
+    except (BadLink, BadEndpoint) as error:
         raise BadInput(str(error)) from None
-    return InviteFacts(parsed.relay, parsed.name, parsed.cert is not None)
+    return InviteFacts(parsed.relay, parsed.name, parsed.cert is not None, exposed)
 
 
 def agent_id_problem(text: str) -> str:

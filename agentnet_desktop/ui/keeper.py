@@ -1,4 +1,4 @@
-"""What the window asks of whoever keeps the open profile: passphrase, backup, doctor. Handed in with the agent.
+"""What the window asks of whoever keeps the open profile: passphrase, sign-in, backup, doctor. Handed in with the agent.
 
 A protocol only, so that the window imports neither vault nor database.
 """
@@ -39,6 +39,13 @@ class Keeper(Protocol):
 
     async def change_passphrase(self, old: str, new: str | None) -> int:
         """Wrap the keys anew; gives the number of conversations that get new keys."""
+
+    @property
+    def account(self) -> str | None:
+        """The e-mail address of the account that signs in; None where none does."""
+
+    async def sign_in(self, email: str, password: str) -> None:
+        """Sign the account in anew, and connect."""
 
     async def back_up(self, out: Path, passphrase: str) -> int:
         """Write a backup into a new file; gives the number of contacts in it."""
