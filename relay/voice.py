@@ -18,11 +18,10 @@ from relay.wire.errors import ErrorCode
 
 _LOW: Final = metadata(Priority.LOW, encrypted=False, requires_response=False)
 _NORMAL: Final = metadata(Priority.NORMAL, encrypted=False, requires_response=False)
-_ENCODERS: Final[dict[Format, Callable[[Any], bytes]]] = {
-    Format.JSON: msgspec.json.Encoder().encode,
-    Format.MSGPACK: msgspec.msgpack.Encoder().encode,
-}
-_ACK_METADATA: Final = {fmt: msgspec.Raw(encoder(_NORMAL)) for fmt, encoder in _ENCODERS.items()}
+_ACK_METADATA: Final = msgspec.json.encode(_NORMAL).decode()
+_ACK_METADATA_MSGPACK: Final = msgspec.Raw(msgspec.msgpack.encode(_NORMAL))
+_to_msgpack: Final = msgspec.msgpack.Encoder().encode
+_JSON: Final = Format.JSON
 _NOBODY: Final = "unknown"  # who is told before anyone has authenticated
 
 
@@ -32,7 +31,7 @@ class _AckContent(msgspec.Struct, rename="camel", gc=False):
 
 
 class _Ack(msgspec.Struct, rename="camel", gc=False):
-    """An ACK of ours, written field by field: it goes out with every message."""
+    """An ACK of ours in msgpack, written field by field: it goes out with every message."""
 
     message_id: str
     conversation_id: str
@@ -67,8 +66,14 @@ class Voice:
             self._ack_start = self.new_id("msg_", wall)[:-6]
         self._ack_count += 1
         own_id = f"{self._ack_start}{self._ack_count:06X}"
+        if fmt is _JSON:  # ids need no escapes, so the text can be put together
+            return (
+                f'{{"messageId":"{own_id}","conversationId":"system","senderId":"system","recipientId":"{to}",'
+                f'"messageType":"ACK","content":{{"messageId":"{message_id}","status":"{status}"}},'
+                f'"timestamp":{wall},"metadata":{_ACK_METADATA}}}'
+            ).encode()
         content = _AckContent(message_id, status)
-        return _ENCODERS[fmt](_Ack(own_id, SYSTEM, SYSTEM, to, "ACK", content, wall, _ACK_METADATA[fmt]))
+        return _to_msgpack(_Ack(own_id, SYSTEM, SYSTEM, to, "ACK", content, wall, _ACK_METADATA_MSGPACK))
 
     def _envelope(self, kind: MessageType, to: str, content: dict[str, Any], wall: int) -> Envelope:
         return Envelope(

@@ -11,7 +11,7 @@ from relay.auth.grant import Grant
 from relay.commands import Accept, Close, Refuse, Send, Verify
 from relay.connection import Connection, IllegalTransition, Relay, Settings, State
 from relay.limits import Limits
-from relay.wire.codec import Format
+from relay.wire.codec import Decoded, Format, decode, encode, json_form
 from relay.wire.errors import CloseCode
 from tests.relay.core import WALL, Nowhere, World, said, told
 
@@ -186,6 +186,24 @@ def test_acks_have_ids_that_sort_by_time() -> None:
         json.loads(voice.ack(Format.JSON, "a", "m", "ROUTED", WALL + n // 3))["messageId"] for n in range(9)
     ]
     assert ids == sorted(set(ids))
+
+
+@pytest.mark.parametrize("fmt", Format)
+def test_an_ack_is_a_whole_envelope_in_either_format(fmt: Format) -> None:
+    raw = World().relay.voice.ack(fmt, "Alice.2", "m:1", "ROUTED", WALL)
+    (found,) = decode(raw, fmt)
+    assert isinstance(found, Decoded)
+    assert json_form(found.envelope) == {
+        "messageId": found.envelope.message_id,
+        "conversationId": "system",
+        "senderId": "system",
+        "recipientId": "Alice.2",
+        "messageType": "ACK",
+        "content": {"messageId": "m:1", "status": "ROUTED"},
+        "timestamp": WALL,
+        "metadata": {"priority": "NORMAL", "encrypted": False, "requiresResponse": False},
+    }
+    assert encode(found.envelope, fmt) == raw
 
 
 # ------------------------------------------------------------------------------------------- arriving and leaving
