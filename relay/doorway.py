@@ -13,8 +13,9 @@ import ssl
 from collections.abc import Coroutine
 from typing import Any, Final, Protocol
 
+from relay.host import Host
 from relay.limits import AddressMeter
-from relay.websocket import Host, WebSocket
+from relay.websocket import WebSocket
 
 _log = logging.getLogger(__name__)
 

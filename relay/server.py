@@ -15,6 +15,7 @@ import secrets
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -57,7 +58,7 @@ class ServeError(Exception):
 
 
 class Server:
-    """One relay process. Implements `websocket.Host`."""
+    """One relay process. Implements `doorway.DoorHost`."""
 
     def __init__(self, config: Config, registry: Registry) -> None:
         """Build it; nothing is opened yet.
@@ -75,6 +76,8 @@ class Server:
         )
         self.sockets: set[WebSocket] = set()
         self.dirty: list[WebSocket] = []
+        self.is_taking_turns = False
+        self._turns: deque[WebSocket] = deque()
         self.going_away = False
         self.protocol_log = logging.getLogger("relay.protocol")
         self.protocol_log.setLevel(logging.ERROR)
@@ -115,6 +118,19 @@ class Server:
         """Write every socket in `dirty` at the end of this turn of the loop."""
         if len(self.dirty) == 1:
             self._loop.call_soon(self._flush)
+
+    def wait_for_turn(self, socket: WebSocket) -> None:
+        """Serve what the socket has left in a later turn of the loop, one socket a turn."""
+        self._turns.append(socket)
+        if not self.is_taking_turns:
+            self.is_taking_turns = True
+            self._loop.call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._turns.popleft().go_on()
+        self.is_taking_turns = bool(self._turns)
+        if self.is_taking_turns:
+            self._loop.call_soon(self._next_turn)
 
     def _flush(self) -> None:
         dirty, self.dirty = self.dirty, []

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import time
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network
-from logging import Logger
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
-from websockets.extensions import ServerExtensionFactory
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import State as WebSocketState
@@ -27,7 +25,8 @@ except ImportError:  # a platform without the compiled part
 
 from relay import upgrade
 from relay.commands import GONE, Accept, Close, Command, Refuse, Send, Verify
-from relay.connection import Connection, Relay, State
+from relay.connection import Connection, State
+from relay.host import Host
 from relay.limits import AddressMeter, address_group
 from relay.wire.codec import Format, frame_limit
 
@@ -35,43 +34,17 @@ LINGER_MS: Final = 2000
 """How long a client has to answer a close before its connection is cut."""
 COMPRESS_FROM: Final = 1024
 """Messages shorter than this are never compressed."""
+TURN_S: Final = 0.0002
+"""How long one connection is served before others have their turn."""
+CIVIL: Final = 4096
+"""So many bytes are served at once even while others wait for their turns."""
+_STEP: Final = 256
+"""What `websockets` is fed at a time: few enough frames, however short they are."""
 _SMALLEST_FRAME: Final = 6
 _PLAIN: Final = {0x81: Opcode.TEXT, 0x82: Opcode.BINARY}
 """First bytes of a frame that is a whole message: FIN, no reserved bits, a data opcode."""
 _HEAD_16: Final = struct.Struct("!BBH").pack
 _HEAD_64: Final = struct.Struct("!BBQ").pack
-
-
-class Host(Protocol):
-    """What a connection's shell needs of the server."""
-
-    relay: Relay
-    trusted: tuple[IPv4Network | IPv6Network, ...]
-    extensions: Sequence[ServerExtensionFactory]
-    sockets: set[WebSocket]
-    dirty: list[WebSocket]
-    going_away: bool
-    protocol_log: Logger
-
-    def now(self) -> int:
-        """The loop's clock, in ms."""
-        ...
-
-    def forget(self, socket: WebSocket) -> None:
-        """A socket is gone."""
-        ...
-
-    def flush_soon(self) -> None:
-        """Have every socket in `dirty` written at the end of this turn."""
-        ...
-
-    def verify(self, socket: WebSocket, asked: Verify) -> None:
-        """Judge a token, and call `verdict`."""
-        ...
-
-    def note(self, socket: WebSocket, words: str, code: int = 0) -> None:
-        """Write a line to the log about this connection."""
-        ...
 
 
 class WebSocket(asyncio.Protocol):
@@ -83,12 +56,15 @@ class WebSocket(asyncio.Protocol):
         "_fragments",
         "_head",
         "_host",
+        "_is_judged",
         "_is_open",
+        "_is_waiting",
         "_opcode",
         "_own_opcode",
         "_pending",
         "_protocol",
         "_response",
+        "_rest",
         "_transport",
         "address",
         "connection",
@@ -116,9 +92,10 @@ class WebSocket(asyncio.Protocol):
         self._fragments: list[bytes] | None = None
         self._opcode = self._own_opcode = Opcode.TEXT
         self._head = 0x81
-        self._is_open = False
+        self._is_open = self._is_judged = self._is_waiting = False
         self._response: Response | None = None
         self._cut_at = 0
+        self._rest = b""
         self.address = address
         self.owner = ""
         self.connection = Connection(relay, self, meter, host.now())
@@ -138,37 +115,87 @@ class WebSocket(asyncio.Protocol):
         self._host.sockets.add(self)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came."""
-        protocol = self._protocol
-        if self._is_plain and not protocol.reader.buffer:
-            data = self._take_plain_frames(data)
-        if data and not protocol.reader.eof:
-            protocol.receive_data(data)
-            self._is_open = protocol.state is WebSocketState.OPEN
-            for event in protocol.events_received():
-                if type(event) is Frame:
-                    self._frame(event)
-                elif isinstance(event, Request):
-                    self._request(event)
-            if protocol.close_rcvd is not None or protocol.parser_exc is not None:
-                self._run(self.connection.lost(self._host.now()))
+        """Bytes came. Much at once is taken bit by bit, so that others have their turns between."""
+        if self._rest or self._is_judged or (len(data) > CIVIL and self._host.is_taking_turns):
+            self._rest += data
+        else:
+            self._rest = self._take(data)
+        if self._rest:
+            self._wait()
+
+    def _wait(self) -> None:
+        """Read no more until what is here has had its turn, or never, when it comes after a close."""
+        if self._is_waiting or self._is_judged or self._transport is None:
+            return
+        self._transport.pause_reading()
+        if self._cut_at:
+            self._rest = b""
+        else:
+            self._is_waiting = True
+            self._host.wait_for_turn(self)
+
+    def go_on(self) -> None:
+        """It is this connection's turn."""
+        self._is_waiting = False
+        if self._transport is None:
+            return
+        data, self._rest = self._rest, b""
+        self._rest = self._take(data)
+        if self._rest:
+            self._wait()
+        elif not self._is_judged and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _take(self, data: bytes) -> bytes:
+        """Handle what came, for as long as a turn lasts.
+
+        Returns:
+            What is left for another turn.
+        """
+        protocol, until = self._protocol, time.perf_counter() + TURN_S
+        at, size = 0, len(data)
+        while True:
+            if self._is_plain and not protocol.reader.buffer:
+                at = self._take_plain_frames(data, at, until)
+            if at < size and not self._is_judged and time.perf_counter() < until:
+                end = at + max(_STEP, len(protocol.reader.buffer))  # a long frame is fed in steps that grow
+                if not protocol.reader.eof:
+                    self._take_through_protocol(data[at:end])
+                at = end
+            if at >= size or self._is_judged or time.perf_counter() >= until:
+                break
         if protocol.writes:
             self._take_writes()
+        return data[at:]
 
-    def _take_plain_frames(self, data: bytes) -> bytes:
+    def _take_through_protocol(self, data: bytes) -> None:
+        protocol = self._protocol
+        protocol.receive_data(data)
+        self._is_open = protocol.state is WebSocketState.OPEN
+        for event in protocol.events_received():
+            if type(event) is Frame:
+                self._frame(event)
+            elif isinstance(event, Request):
+                self._request(event)
+        if protocol.close_rcvd is not None or protocol.parser_exc is not None:
+            self._run(self.connection.lost(self._host.now()))
+
+    def _take_plain_frames(self, data: bytes, at: int, until: float) -> int:
         """Take whole, unfragmented data frames from the front: nearly all traffic is these.
 
         Whatever is anything else, even a frame whose end has not come, is left to `websockets`.
 
         Args:
-            data: what came, beginning with a frame.
+            data: what came.
+            at: where in it the first frame begins.
+            until: when to leave the rest for another turn, on the clock of `time.perf_counter`.
 
         Returns:
-            The rest.
+            Where the rest begins.
         """
-        at, size, limit = 0, len(data), self._protocol.max_message_size or 0
+        size, limit = len(data), self._protocol.max_message_size or 0
         now = self._host.now()
-        while size - at >= _SMALLEST_FRAME and data[at] in _PLAIN and self._is_open:
+        while size - at >= _SMALLEST_FRAME and data[at] in _PLAIN and self._is_open and not self._is_judged:
             length = data[at + 1] - 0x80  # negative when not masked, which is websockets' to refuse
             start = at + 2
             if length == 126:
@@ -179,7 +206,9 @@ class WebSocket(asyncio.Protocol):
                 break
             opcode, at = _PLAIN[data[at]], end
             self._message(apply_mask(data[start + 4 : end], data[start : start + 4]), opcode, now)
-        return data[at:]
+            if at < size and time.perf_counter() >= until:
+                break
+        return at
 
     @property
     def _is_plain(self) -> bool:
@@ -199,6 +228,7 @@ class WebSocket(asyncio.Protocol):
         self._transport = None
         self._is_open = False
         self._pending.clear()
+        self._rest = b""
         host.forget(self)
         was_open = self.connection.state is State.OPEN
         self._run(self.connection.lost(host.now()))
@@ -289,9 +319,12 @@ class WebSocket(asyncio.Protocol):
         self._run(connection.received(data, now))
 
     def verdict(self, commands: list[Command]) -> None:
-        """A token was judged; go on reading, and carry out what follows."""
+        """A token was judged; carry out what follows, and go on reading."""
+        self._is_judged = False
         self._run(commands)
-        if self._transport is not None and not self._transport.is_closing():
+        if self._rest:
+            self._wait()
+        elif self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def ticked(self, now: int) -> None:
@@ -322,6 +355,7 @@ class WebSocket(asyncio.Protocol):
             case Close(to=to, code=code, reason=reason):
                 to.link.close(code, reason)
             case Verify():
+                self._is_judged = True
                 if self._transport is not None:
                     self._transport.pause_reading()
                 self._host.verify(self, command)

@@ -489,3 +489,16 @@ async def test_compression_is_not_offered_unless_asked(net: Net) -> None:
     ) as socket:
         assert socket.response is not None
         assert "Sec-WebSocket-Extensions" not in socket.response.headers
+
+
+async def test_who_floods_on_after_a_close_is_heard_no_more_and_cut_off(
+    start_net: Callable[..., Net],
+) -> None:
+    net = start_net("--limits-agent-messages-burst", "10", "--limits-refusals-before-close", "5")
+    alice, bob = await net.join("alice"), await net.join("bob")
+    alice.socket.transport.write((b"\x89\x80" + bytes(4)) * 200_000)
+    assert (await alice.closed())[0] in (
+        4429,
+        1006,
+    )  # its own unsent pings may keep it from reading the close
+    await bob.settled()

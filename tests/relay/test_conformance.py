@@ -168,3 +168,18 @@ async def test_binary_messages_are_binary_for_wsproto_too(net: Net) -> None:
     assert isinstance(await carol.next(), AcceptConnection)
     assert isinstance(await carol.next(), BytesMessage)
     writer.transport.abort()
+
+
+async def test_a_flood_in_one_write_is_handled_whole_and_others_have_their_turns_between(
+    net: Net, wire: Wire
+) -> None:
+    bob = await net.join("bob")
+    floods = 400
+    wire.send(*(TextMessage(beat(number)) for number in range(floods)))
+    wire.send(TextMessage(beat(floods)[:9], message_finished=False), TextMessage(beat(floods)[9:]))
+    await bob.settled()
+    assert [json.loads(await wire.text())["content"]["timestamp"] for _ in range(floods + 1)] == list(
+        range(floods + 1)
+    )
+    wire.send(TextMessage(beat(1)))
+    assert json.loads(await wire.text())["content"]["timestamp"] == 1
