@@ -208,7 +208,7 @@ def _each(
     try:
         elements = _split(data, fmt)
     except WireError as error:
-        return [error]
+        return [_bare(error)]
     read = read_json if fmt is _JSON else read_msgpack
     outcomes: list[_T | WireError] = []
     for raw in elements:
@@ -219,8 +219,14 @@ def _each(
         try:
             outcomes.append(slow(raw, fmt, limit))
         except WireError as error:
-            outcomes.append(error)
+            outcomes.append(_bare(error))
     return outcomes
+
+
+def _bare(error: WireError) -> WireError:
+    """An error that is handed on as a value, without the way it came: that would keep the message in memory."""
+    error.__context__ = error.__cause__ = None
+    return error.with_traceback(None)
 
 
 def _routed(found: fast.Found, raw: bytes) -> Routed:

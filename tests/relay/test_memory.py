@@ -8,7 +8,7 @@ import gc
 import subprocess
 import sys
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,8 @@ from relay.config import load
 from relay.memory import Ebb
 from relay.server import Server
 from relay.upgrade import ENDPOINT
+from relay.wire.codec import Format, decode, decode_routing
+from relay.wire.errors import WireError
 from tests.processes import ROOT, RelayProcess
 from tests.relay.conftest import Net, Person
 
@@ -189,3 +191,13 @@ def test_memory_that_is_held_at_the_top_of_the_heap_goes_back() -> None:
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30
     )
     assert int(done.stdout) > 10_000, done.stderr  # pages of 4 KiB, of the 12,000 that there were
+
+
+@pytest.mark.parametrize("read", [decode, decode_routing])
+@pytest.mark.parametrize(
+    "frame", [b'{"a":' * 12_000, b'{"timestamp":' + b"9" * 60_000 + b"}", b"", b"{}", b"[", b"[]", b"\xff"]
+)
+def test_what_is_wrong_with_a_message_does_not_keep_it(read: Callable[..., list[Any]], frame: bytes) -> None:
+    (error,) = read(frame, Format.JSON)
+    assert isinstance(error, WireError)
+    assert (error.__traceback__, error.__context__, error.__cause__) == (None, None, None)
