@@ -361,6 +361,8 @@ class Agent(Commands):
             clock_skew_ms=view.clock_skew_ms,
         )
         now_up = self._connection.state is ConnectionState.CONNECTED
+        if now_up:
+            self._ground.max_message_bytes = view.max_message_bytes
         if now_up and before is not ConnectionState.CONNECTED:
             self._journal.wire_format = self._client.format or Format.MSGPACK
             self._ground.start_turn(self._connected, name="connected")
