@@ -107,7 +107,7 @@ class Handshakes:
             return
         known = sessions.conversation(turn.session, contact.agent_id, conversation_id)
         last = known.last_handshake_at if known else None
-        if last is not None and turn.now - last < self._ground.timing.recovery:
+        if last is not None and 0 <= turn.now - last < self._ground.timing.recovery:
             return
         pending = [
             stored
@@ -154,7 +154,7 @@ class Handshakes:
 
     def _initiation(self, turn: Turn, decoded: Decoded, offer: Offer) -> None:
         known = sessions.by_session_id(turn.session, offer.agent_id, offer.session_id)
-        if known and known[0].initiation != freeze(offer.envelope):
+        if known and not _same(known[0].initiation, offer.envelope):
             self._journal.refused_as(
                 turn,
                 decoded,
@@ -168,6 +168,11 @@ class Handshakes:
             self._journal.received(turn, decoded, verified=Verified.GOOD, state=state, note=words)
             if answer is Answer.KEEP:
                 self.keep_offer(turn, offer)
+            return
+        answered = [stored for stored in known if stored.response is not None]
+        if answered:
+            self._journal.received(turn, decoded, verified=Verified.GOOD, state="DUPLICATE", note=words)
+            self._repeats.response(turn, answered[0])
             return
         own = self._colliding(turn, contact, offer)
         if own is not None and handshake.initiator_wins(self._ground.agent_id, contact.agent_id):
@@ -185,11 +190,7 @@ class Handshakes:
         if own is not None:
             sessions.wipe(turn.session, own.row_id, after(own, SessionEvent.WIPED))
         self._journal.received(turn, decoded, verified=Verified.GOOD, note=words)
-        answered = [stored for stored in known if stored.response is not None]
-        if answered:
-            self._repeats.response(turn, answered[0])
-        else:
-            self.answer(turn, contact, offer)
+        self.answer(turn, contact, offer)
 
     def _colliding(self, turn: Turn, contact: Contact, offer: Offer) -> StoredSession | None:
         """Returns a pending handshake of ours that this one crossed, in its conversation or both in new ones."""
@@ -269,9 +270,11 @@ class Handshakes:
                 initiation=freeze(offer.envelope),
                 response=freeze(response),
                 window=ReceiveWindow().to_bytes(),
+                wipe_at=turn.now + ground.timing.handshake_life,
             ),
         )
         keys.wipe()
+        turn.wake("handshakes", turn.now + ground.timing.handshake_life)
         stored = sessions.get(turn.session, row_id)
         if stored is not None:
             self._repeats.response(turn, stored)
@@ -316,13 +319,15 @@ class Handshakes:
 
     def _repeated_response(self, turn: Turn, decoded: Decoded, stored: StoredSession) -> None:
         """The same answer again: our confirmation was lost. Another answer is not taken."""
-        if stored.response != freeze(decoded.envelope):
+        if not _same(stored.response, decoded.envelope):
             self._journal.refused_as(
                 turn, decoded, "SECOND_RESPONSE", "A second, different answer to one handshake was refused."
             )
             return
         self._journal.received(turn, decoded, verified=Verified.GOOD, state="DUPLICATE")
-        if stored.keys is not None:
+        contact = self._trust.contact(turn, stored.peer)
+        trusted = contact is not None and trust_states.gets_answers(ContactState(contact.state))
+        if trusted and stored.keys is not None:
             keys = SessionKeys.from_bytes(stored.keys)
             self._send_confirmation(turn, stored, keys)
             keys.wipe()
@@ -366,3 +371,8 @@ class Handshakes:
             keys.wipe()
         self._journal.received(turn, decoded, verified=Verified.GOOD)
         self._life.prove(turn, stored, SessionEvent.CONFIRMED)
+
+
+def _same(stored: bytes | None, envelope: Envelope) -> bool:
+    """Tells whether an envelope is a stored one, however its members are ordered on the wire."""
+    return stored is not None and handshake.envelope_hash(thaw(stored)) == handshake.envelope_hash(envelope)

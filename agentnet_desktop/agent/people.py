@@ -10,18 +10,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from agentnet_desktop.agent import policy
 from agentnet_desktop.agent.errors import BadInput, NotAllowed, NotFound
-from agentnet_desktop.agent.events import ContactView, LinkView
+from agentnet_desktop.agent.events import ContactView, LinkView, PermissionAsked
 from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.agent.timing import DAY_MS
 from agentnet_desktop.agent.trust import KEY_CHANGED, Trust
-from agentnet_desktop.agent.views import link_view, number_of
+from agentnet_desktop.agent.views import link_view, number_of, query_view
 from agentnet_desktop.crypto.safety_number import same_number
 from agentnet_desktop.protocol import contact as states
 from agentnet_desktop.protocol.contact import ContactEvent, ContactState, IllegalTransition
 from agentnet_desktop.protocol.contact_link import BadLink, ContactLink, parse_contact_link
 from agentnet_desktop.protocol.session import SessionState
-from agentnet_desktop.store import contacts, outbox, sessions
+from agentnet_desktop.store import contacts, outbox, queries, sessions
 from agentnet_desktop.store.contacts import Contact, ContactLinkRecord
 from relay.wire.envelope import agent_key
 
@@ -165,12 +166,15 @@ class People:
             approved_at=contact.approved_at or turn.now,
             verified_at=turn.now,
         )
-        self._begin(turn, contact)
+        self._begin(turn, contact, proving=contact.link_token is not None)
         return self._presence.view(contact)
 
-    def _begin(self, turn: Turn, contact: Contact) -> None:
-        """Answers a handshake that waits, or starts one, unless a session stands."""
-        if self._conversations.has_session(turn, contact.agent_id):
+    def _begin(self, turn: Turn, contact: Contact, *, proving: bool = False) -> None:
+        """Answers a handshake that waits, or starts one; not where a session stands, unless a link is to be proved.
+
+        The maker of a link may have removed this agent and its session since.
+        """
+        if self._conversations.has_session(turn, contact.agent_id) and not proving:
             return
         if not self._handshakes.answer_kept(turn, contact):
             self._handshakes.ensure(turn, contact, self._conversations.choose(turn, contact))
@@ -197,21 +201,34 @@ class People:
         contact = self.the(turn, agent_id)
         contact = self._move(turn, contact, ContactEvent.BLOCK)
         sessions.wipe_peer(turn.session, contact.agent_id, SessionState.CLOSED)
-        self._delivery.end_peer(turn, contact.agent_id)
+        self._end_all(turn, contact)
         return self._presence.view(contact)
 
     def remove(self, turn: Turn, agent_id: str) -> ContactView:
-        """Forgets a contact; the log stays."""
+        """Forgets a contact, its sharing policy included; the log stays. Who is removed can only ask again."""
         contact = self.the(turn, agent_id)
         sessions.wipe_peer(turn.session, contact.agent_id, SessionState.CLOSED)
         sessions.remove_peer(turn.session, contact.agent_id)
         self._delivery.forget_conversations(contact.agent_id)
-        self._delivery.end_peer(turn, contact.agent_id)
+        self._end_all(turn, contact)
+        policy.forget(turn.session, contact.agent_id)
+        for link in contacts.links(turn.session):
+            if link.bound_key is not None and link.bound_key == contact.identity_key:
+                contacts.withdraw_link(turn.session, link.token, turn.now)
         contacts.remove(turn.session, contact.agent_id)
         self._journal.forget_name(contact.agent_id)
         self._presence.tell(turn, contact, removed=True)
         self._presence.announce(turn)
         return self._presence.view(contact)
+
+    def _end_all(self, turn: Turn, contact: Contact) -> None:
+        """Ends what is on its way to a contact, and denies in silence what it asked for."""
+        self._delivery.end_peer(turn, contact.agent_id)
+        for query in queries.waiting_requests(turn.session):
+            if agent_key(query.peer) == agent_key(contact.agent_id):
+                state = queries.DENIED
+                queries.answer_peer_query(turn.session, query.peer, query.request_id, state, turn.now, {})
+                turn.tell(PermissionAsked(query_view(query), closed=True))
 
     def accept_key(self, turn: Turn, agent_id: str) -> ContactView:
         """Pins the changed key of a contact; what waits in the outbox is held until the person releases it."""

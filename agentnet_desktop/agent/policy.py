@@ -68,6 +68,13 @@ def set_level(session: Session, peer: str, query_type: str, word: Level) -> None
     settings.put(session, POLICY, stored)
 
 
+def forget(session: Session, peer: str) -> None:
+    """Takes away what was set for one contact: it was removed."""
+    stored = dict(settings.get(session, POLICY, {}))
+    if stored.pop(agent_key(peer), None) is not None:
+        settings.put(session, POLICY, stored)
+
+
 def shown(session: Session, peer: str, query_type: str) -> PolicyView:
     """Returns the policy for one contact (or `*`) and type as faces see it."""
     stored = settings.get(session, POLICY, {})

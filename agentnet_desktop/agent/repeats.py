@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.agent.sealing import thaw
-from agentnet_desktop.agent.session_life import INITIATOR, after
+from agentnet_desktop.agent.session_life import INITIATOR, NO_SESSION, after
 from agentnet_desktop.agent.timing import MINUTE_MS
 from agentnet_desktop.protocol.contact import ContactState, may_send
 from agentnet_desktop.protocol.delivery import MAX_ATTEMPTS, retry_delay_ms
 from agentnet_desktop.protocol.session import SessionEvent, SessionState
-from agentnet_desktop.store import contacts, sessions
+from agentnet_desktop.store import contacts, outbox, sessions
 from agentnet_desktop.store.sessions import StoredSession
 from relay.wire.envelope import Envelope
 
@@ -73,7 +73,7 @@ class Repeats:
         return contact is not None and may_send(ContactState(contact.state))
 
     def on_its_way(self, turn: Turn, stored: StoredSession) -> bool:
-        """Tells whether a pending handshake of ours was sent just now, on this connection."""
+        """Tells whether a handshake of ours, of either role, was sent just now on this connection."""
         sent_at = self._sent.get(stored.message_id)
         return sent_at is not None and 0 <= turn.now - sent_at < FRESH_MS
 
@@ -84,6 +84,7 @@ class Repeats:
         for stored in sessions.due(turn.session, turn.now):
             if stored.state == SessionState.PENDING and turn.now - stored.created_at >= life:
                 sessions.wipe(turn.session, stored.row_id, after(stored, SessionEvent.LAPSED))
+                self._in_vain(turn, stored)
             elif self._presence.connected:
                 self._again(turn, stored)
         at = sessions.next_deadline(turn.session)
@@ -102,6 +103,13 @@ class Repeats:
             self.response(turn, stored)
         else:
             sessions.save(turn.session, replace(stored, next_attempt_at=None))
+            self._in_vain(turn, stored)
+
+    @staticmethod
+    def _in_vain(turn: Turn, stored: StoredSession) -> None:
+        """Lets the messages behind a handshake that is repeated no more look for another."""
+        outbox.wake_peer(turn.session, stored.peer, turn.now, reasons=(NO_SESSION,))
+        turn.wake("outbox", turn.now)
 
     def routed(self, turn: Turn, peer: str, message_id: str) -> bool:
         """The relay handed our handshake over; False when the message is none."""
@@ -111,12 +119,17 @@ class Repeats:
         return stored is not None
 
     def not_found(self, turn: Turn, peer: str, message_id: str) -> bool:
-        """The relay did not find the peer: our handshake is tried again when it comes online, or by a probe."""
+        """The relay did not find the peer: our handshake is tried again when it comes online, or by a probe.
+
+        A response that nobody got has spent no attempt.
+        """
         stored = sessions.by_message_id(turn.session, peer, message_id)
         self._sent.pop(message_id, None)
-        if stored is not None and stored.state == SessionState.PENDING:
+        if stored is not None and stored.state in _UNDER_WAY:
             at = turn.now + self._ground.timing.probe
-            sessions.save(turn.session, replace(stored, next_attempt_at=at))
+            answered = stored.state == SessionState.UNCONFIRMED
+            attempts = max(stored.attempts - 1, 0) if answered else stored.attempts
+            sessions.save(turn.session, replace(stored, attempts=attempts, next_attempt_at=at))
             turn.wake("handshakes", at)
         return stored is not None
 
@@ -135,9 +148,8 @@ class Repeats:
                 self.initiation(turn, stored)
 
     def _response_if_stale(self, turn: Turn, stored: StoredSession) -> None:
-        """Sends a response again unless it is on its way: its next sending is one retry delay later."""
+        """Sends a response again unless it is on its way, or was repeated in vain."""
         if stored.next_attempt_at is None or stored.attempts >= MAX_ATTEMPTS:
             return
-        sent_at = stored.next_attempt_at - retry_delay_ms(stored.attempts)
-        if turn.now - sent_at >= FRESH_MS and self._may_send(turn, stored.peer):
+        if not self.on_its_way(turn, stored) and self._may_send(turn, stored.peer):
             self.response(turn, stored)

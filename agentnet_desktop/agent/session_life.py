@@ -46,7 +46,8 @@ class SessionLife:
 
         A newer one that is still on its way stays: its handshake replaces this session when it is done.
         """
-        fresh = replace(stored, state=after(stored, event), confirmed_at=turn.now, next_attempt_at=None)
+        state = after(stored, event)
+        fresh = replace(stored, state=state, confirmed_at=turn.now, next_attempt_at=None, wipe_at=None)
         sessions.save(turn.session, fresh)
         for other in sessions.in_conversation(turn.session, stored.peer, stored.conversation_id):
             if other.row_id < stored.row_id and other.state != SessionState.CLOSED:

@@ -142,13 +142,13 @@ class Trust:
             return None, "from an agent that is no contact any more"
         if contacts.is_refused(turn.session, contact.agent_id, offer.identity_key):
             return None, "under a key that you refused"
-        if contact.identity_key is None:
-            return self.pin(turn, contact, offer.identity_key), ""
-        if contact.identity_key != offer.identity_key:
+        if contact.identity_key not in (None, offer.identity_key):
             self._other_key(turn, contact, offer)
             return None, "under another key; you must decide"
         if not gets_answers(ContactState(contact.state)):
             return None, "while its key is in doubt"
+        if contact.identity_key is None:
+            contact = self.pin(turn, contact, offer.identity_key)
         return contact, ""
 
     def _proves(self, turn: Turn, offer: Offer) -> bool:

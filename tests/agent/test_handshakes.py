@@ -378,3 +378,85 @@ async def test_a_handshake_made_without_a_connection_is_put_to_the_relay_once_on
     asked = [e for e in handshakes(world, "alice") if e.metadata["requiresResponse"]]
     assert len(asked) == 1
     assert await works(world, alice, bob)
+
+
+async def test_a_handshake_is_the_same_however_its_members_are_ordered(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    for sender, peer in (("alice", bob), ("bob", alice)):
+        sent = handshakes(world, sender)[0]
+        fields = {name: getattr(sent, name) for name in sent.__struct_fields__}
+        fields["content"] = dict(reversed(sent.content.items()))
+        world.relay.inject(Envelope(**fields))
+        await world.settle()
+        assert peer.alarms() == []
+    first, second = handshakes(world, "bob")
+    assert first == second
+    assert await works(world, alice, bob)
+
+
+async def test_an_old_handshake_played_again_does_not_put_an_end_to_one_of_ours(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    (old,) = handshakes(world, "alice")
+    world.relay.faults.append(only(Verdict.HOLD, sender="bob", message_type="HANDSHAKE"))
+    await bob.agent.rotate_keys()
+    await world.settle()
+    world.relay.inject(old)
+    await world.settle()
+    world.relay.faults.clear()
+    world.relay.release()
+    await world.settle()
+    (now,) = await stored(bob, "alice", SessionState.ACTIVE)
+    assert (now.role, len(await stored(alice, "bob", SessionState.ACTIVE))) == ("INITIATOR", 1)
+    assert handshakes(world, "bob")[0] == handshakes(world, "bob")[-1]  # what was answered once
+
+
+async def test_a_handshake_that_its_sender_has_dropped_holds_messages_up_only_for_a_while(
+    world: World, alice: Peer, bob: Peer
+) -> None:
+    world.relay.faults.append(only(Verdict.HOLD, message_type="HANDSHAKE", times=2))
+    await both_add(alice, bob)
+    await bob.agent.propose(["alice"], draft())
+    await world.settle()
+    await alice.agent.remove_contact("bob")
+    world.relay.held = [e for e in world.relay.held if e.sender_id == "alice"]  # bob's own is lost
+    world.relay.release()
+    await world.settle()
+    assert alice.arrivals() == []
+    await world.advance(HOUR_MS)
+    assert len(alice.arrivals()) == 1
+
+
+async def test_a_response_spends_no_attempt_while_the_initiator_is_away(
+    world: World, alice: Peer, bob: Peer
+) -> None:
+    link = await bob.agent.create_contact_link()
+    world.relay.faults.append(only(Verdict.DROP, sender="bob", message_type="HANDSHAKE"))
+    await alice.agent.add_contact(link.link)
+    await world.settle()
+    world.relay.cut("alice")
+    await world.advance(3 * HOUR_MS)
+    (waiting,) = await stored(bob, "alice")
+    assert (waiting.state, waiting.attempts) == (SessionState.UNCONFIRMED, 1)
+    world.relay.restore("alice")
+    await world.settle()
+    assert [s.state for s in await stored(bob, "alice")] == [SessionState.ACTIVE]
+
+
+async def test_the_keys_of_an_answer_that_nobody_confirms_go_after_seven_days(
+    world: World, alice: Peer, bob: Peer
+) -> None:
+    link = await bob.agent.create_contact_link()
+    world.relay.faults.append(only(Verdict.DROP, sender="alice", message_type="ACK", times=100))
+    await alice.agent.add_contact(link.link)
+    await world.settle()
+    await alice.stop()
+    await world.advance(7 * DAY_MS - HOUR_MS)
+    (waiting,) = await stored(bob, "alice")
+    assert (waiting.state, waiting.keys is None) == (SessionState.UNCONFIRMED, False)
+    await world.advance(2 * HOUR_MS)
+    (gone,) = await stored(bob, "alice")
+    assert (gone.state, gone.keys) == (SessionState.CLOSED, None)

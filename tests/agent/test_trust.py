@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from agentnet_desktop.agent import policy
 from agentnet_desktop.agent.errors import BadInput, NotAllowed, NotFound
+from agentnet_desktop.agent.events import PermissionAsked
 from agentnet_desktop.agent.timing import DAY_MS, HOUR_MS
 from agentnet_desktop.protocol.contact_link import parse_contact_link
+from agentnet_desktop.store import settings
 from relay.wire.envelope import MessageType
 from tests.agent.conftest import WEEK, Peer, World, draft
-from tests.simulator import RELAY_URL
+from tests.simulator import RELAY_URL, Verdict, only
 
 
 async def states(peer: Peer) -> dict[str, str]:
@@ -200,6 +203,87 @@ async def test_a_removed_contact_is_forgotten_but_for_the_log(
     assert len(await bob.log()) >= before
     with pytest.raises(NotFound):
         await bob.agent.safety_number("alice")
+
+
+async def test_a_removed_contact_leaves_no_sharing_policy_behind(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    await bob.agent.set_policy("alice", "AVAILABILITY", "deny")
+    await bob.agent.set_policy("*", "LOCATION_PREFERENCE", "deny")
+    await bob.agent.remove_contact("alice")
+    await world.befriend(alice, bob)
+    kept = await bob.db.read(lambda session: settings.get(session, policy.POLICY))
+    assert kept == {"*": {"LOCATION_PREFERENCE": "deny"}}
+    request = await alice.agent.query("bob", "AVAILABILITY", WEEK)
+    await world.settle()
+    answer = await alice.agent.wait_query(request, 0)
+    assert answer is not None and answer.error is None
+
+
+async def test_a_removed_contact_can_only_ask_again_though_it_still_holds_a_link(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    await bob.agent.remove_contact("alice")
+    assert [link.withdrawn for link in await bob.agent.contact_links()] == [True]
+    await alice.agent.rotate_keys("bob")
+    await world.settle()
+    assert await states(bob) == {"alice": "PENDING"}
+
+
+@pytest.mark.parametrize("command", ["block_contact", "remove_contact"])
+async def test_what_a_blocked_or_removed_agent_asked_waits_no_more_and_gets_no_answer(
+    world: World, friends: tuple[Peer, Peer], command: str
+) -> None:
+    alice, bob = friends
+    await bob.agent.set_policy("alice", "AVAILABILITY", "ask")
+    await alice.agent.query("bob", "AVAILABILITY", WEEK)
+    await world.settle()
+    assert len(await bob.agent.requests()) == 1
+    sent = len(world.relay.sent("bob", MessageType.ENCRYPTED))
+    await getattr(bob.agent, command)("alice")
+    await world.settle()
+    assert await bob.agent.requests() == []
+    assert [event.closed for event in bob.events if isinstance(event, PermissionAsked)] == [False, True]
+    assert len(world.relay.sent("bob", MessageType.ENCRYPTED)) == sent
+
+
+async def test_a_blocked_agent_gets_nothing_whatever_it_sends(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    await alice.agent.propose(["bob"], draft())
+    await world.settle()
+    before = list(world.relay.seen)
+    await bob.agent.block_contact("alice")
+    await world.settle()
+    said = len(world.relay.seen)
+    for envelope in before:
+        if envelope.sender_id == "alice" and envelope.recipient_id == "bob":
+            world.relay.inject(envelope)
+    await alice.agent.rotate_keys()
+    await world.advance(2 * HOUR_MS)
+    to_alice = [e for e in world.relay.seen[said:] if e.sender_id == "bob" and e.recipient_id == "alice"]
+    assert to_alice == []
+
+
+async def test_in_key_changed_nothing_but_receipts_goes_out_whatever_comes(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    world.relay.faults.append(only(Verdict.DROP, sender="alice", message_type="ACK"))
+    await bob.agent.rotate_keys()  # alice's response waits to be confirmed
+    await world.settle()
+    (response,) = [e for e in world.relay.sent("alice", MessageType.HANDSHAKE) if "peerHash" in e.content]
+    imposter = await change_key(world, alice)
+    await ask_without_link(world, imposter, bob)
+    assert await states(bob) == {"alice": "KEY_CHANGED"}
+    said = len(world.relay.seen)
+    world.relay.inject(response)
+    await bob.agent.rotate_keys()
+    await world.advance(2 * HOUR_MS)
+    assert [e for e in world.relay.seen[said:] if e.sender_id == "bob" and e.recipient_id == "alice"] == []
 
 
 async def test_both_sides_see_the_same_safety_number(friends: tuple[Peer, Peer]) -> None:
