@@ -123,7 +123,13 @@ class Anchors:
             self._ground.wake(_KEY, self._ground.clock() + self._ground.timing.anchor_age)
 
     def _sign(self, turn: Turn) -> KeptHead | None:
-        """Signs the head and stores the statement; None when the head has not moved."""
+        """Signs the head and stores the statement; None when the head has not moved.
+
+        Delivery steps that no entry covers yet get one first, so that the signature is over them too.
+        """
+        if audit_log.open_steps(turn.session):
+            words = "The deliveries' latest steps became part of the log's chain."
+            self._journal.local(turn, peer="", message_type="STEPS", state="LOCAL", summary=words)
         head = audit_log.head(turn.session)
         if head.seq <= self._signed_to:
             return None

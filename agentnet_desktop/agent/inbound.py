@@ -144,9 +144,9 @@ class Inbound:
             match envelope.message_type:
                 case MessageType.ACK:
                     ack = control.parse(AckContent, envelope.content)
-                    self._journal.received(turn, decoded)
                     if ack.status is AckStatus.ROUTED:
                         self._outcomes.routed(turn, ack.message_id)
+                    self._journal.received(turn, decoded)  # its entry covers the step that it caused
                 case MessageType.ERROR:
                     error = control.parse(ErrorContent, envelope.content)
                     self._journal.received(turn, decoded)

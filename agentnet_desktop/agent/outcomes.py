@@ -23,6 +23,7 @@ from agentnet_desktop.protocol.delivery import (
     on_error,
 )
 from agentnet_desktop.store import audit_log, contacts, outbox
+from agentnet_desktop.store.contacts import Contact
 from agentnet_desktop.store.outbox import OutboxRow
 from relay.wire.envelope import MessageType, agent_key
 
@@ -92,9 +93,12 @@ class Outcomes:
                 f"A receipt that claims to be from {sender} carries a wrong signature; it was refused.",
             )
             return
+        if row.state != DeliveryState.DELIVERED:
+            self._delivered(turn, row, contact)
+        # After the step that it caused: the entry of a receipt covers that step.
         self._journal.received(turn, decoded, verified=Verified.GOOD)
-        if row.state == DeliveryState.DELIVERED:
-            return
+
+    def _delivered(self, turn: Turn, row: OutboxRow, contact: Contact) -> None:
         state = next_state(DeliveryState(row.state), DeliveryEvent.RECEIPT)
         outbox.settle(turn.session, row.message_id, state, turn.now)
         if turn.now - (contact.last_exchange_at or 0) >= TOUCH_MS:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentnet_desktop.protocol.canonical import jcs
-from agentnet_desktop.store.log_records import LogContent, LogEntry, Step, hashed_body
+from agentnet_desktop.store.log_records import LogContent, LogEntry, Step, hashed_body, step_hash
 from relay.wire.envelope import b64decode
 from relay.wire.errors import WireError
 
@@ -33,7 +33,7 @@ BODY_FIELDS = (
     "plaintextHash",
     "detailsHash",
 )
-
+STEPS_HASH = "stepsHash"  # covered too, where it is there
 
 _PROOFS = ("HANDSHAKE", "ACK")  # hold keys and receipts, and nothing that a person wrote
 
@@ -43,8 +43,17 @@ class NotAnExport(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """What the chain needs of one delivery step: after which entry it was made, its order, its hash."""
+
+    after: int
+    place: int
+    step_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
-    """One entry, whole or in part. `body` None: a stub, of which only `body_hash` is known."""
+    """One entry, whole or in part. `body` None: a stub, of which only `body_hash` and `hidden_steps` are known."""
 
     seq: int
     previous_hash: bytes
@@ -58,8 +67,19 @@ class Item:
     plaintext: bytes | None = None
     details: bytes | None = None
     salt: bytes | None = None
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Step, ...] = ()  # the entry itself first
+    hidden_steps: tuple[Mark, ...] = ()
     redacted: bool = False  # content was left out on purpose
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """Its delivery steps as the chain covers them."""
+        if self.body is None:
+            return self.hidden_steps
+        if len(self.steps) < 2:
+            return ()
+        details = bytes.fromhex(self.text("detailsHash"))
+        return tuple(Mark(s.after_seq, s.row_id, step_hash(s, details)) for s in self.steps[1:])
 
     def text(self, name: str) -> str:
         """Returns a text of the body; "" of a stub."""
@@ -99,13 +119,16 @@ def item_of(
 
 def stub_line(item: Item, body_hash: bytes) -> dict[str, Any]:
     """Returns the line of an entry that a filter left out; the chain stays whole over it."""
-    return {
+    line: dict[str, Any] = {
         "stub": True,
         "seq": item.seq,
         "bodyHash": body_hash.hex(),
         "previousHash": item.previous_hash.hex(),
         "hash": item.entry_hash.hex(),
     }
+    if marks := item.marks:
+        line["steps"] = [{"after": m.after, "place": m.place, "hash": m.step_hash.hex()} for m in marks]
+    return line
 
 
 def line_of(item: Item, *, redact: bool = False) -> dict[str, Any]:
@@ -121,7 +144,8 @@ def line_of(item: Item, *, redact: bool = False) -> dict[str, Any]:
     line["previousHash"] = item.previous_hash.hex()
     line["hash"] = item.entry_hash.hex()
     line["steps"] = [
-        {"time": s.time, "state": s.state, "detail": "" if redact else s.detail} for s in item.steps
+        {"time": s.time, "state": s.state, "detail": s.detail, "after": s.after_seq, "place": s.row_id}
+        for s in item.steps
     ]
     # The encoder writes bytes as canonical b64 with padding, which is what `item_from` reads.
     disclosed = {"plaintext": item.plaintext, "details": item.details, "salt": item.salt, "wire": item.wire}
@@ -145,8 +169,14 @@ def item_from(line: Mapping[str, Any]) -> Item:
             raise NotAnExport("A line of the file has no place in the log (seq).")
         hashes = bytes.fromhex(line["previousHash"]), bytes.fromhex(line["hash"])
         if line.get("stub"):
-            return Item(seq, *hashes, body_hash=bytes.fromhex(line["bodyHash"]))
+            marks = tuple(
+                Mark(int(m["after"]), int(m["place"]), bytes.fromhex(m["hash"]))
+                for m in line.get("steps", ())
+            )
+            return Item(seq, *hashes, body_hash=bytes.fromhex(line["bodyHash"]), hidden_steps=marks)
         body = {name: line[name] for name in BODY_FIELDS} | {"state": line["firstState"]}
+        if STEPS_HASH in line:
+            body[STEPS_HASH] = line[STEPS_HASH]
         jcs(body)
         return Item(
             seq,
@@ -159,13 +189,21 @@ def item_from(line: Mapping[str, Any]) -> Item:
             plaintext=_bytes(line, "plaintext"),
             details=_bytes(line, "details"),
             salt=_bytes(line, "salt"),
-            steps=tuple(Step(seq, s["time"], s["state"], s["detail"]) for s in line.get("steps", ())),
+            steps=tuple(_step(seq, s) for s in line.get("steps", ())),
             redacted=bool(line.get("redacted")),
         )
     except (KeyError, TypeError, ValueError, WireError) as error:
         if isinstance(error, NotAnExport):
             raise
         raise NotAnExport(f"A line of the file is not an entry of a log: {type(error).__name__}.") from error
+
+
+def _step(seq: int, said: Mapping[str, Any]) -> Step:
+    found = Step(seq, said["time"], said["state"], said["detail"], said["after"], said["place"])
+    if not all(type(number) is int for number in (found.time, found.after_seq, found.row_id)):
+        raise NotAnExport("A delivery step of the file has no time or place.")
+    jcs({"state": found.state, "detail": found.detail})
+    return found
 
 
 def _bytes(line: Mapping[str, Any], name: str) -> bytes | None:

@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.audit.authorship import Authorship
+from agentnet_desktop.audit.histories import Histories
 from agentnet_desktop.audit.items import Item, item_of
 from agentnet_desktop.crypto import chain
 from agentnet_desktop.crypto.errors import CryptoError
@@ -94,6 +95,7 @@ class Verifier:
             first: the place at which the log, or the exported part, begins.
         """
         self._author = Authorship(own_id)
+        self._histories = Histories()
         for agent_id, known in (keys or {}).items():
             self._author.learn(agent_id, known)
         if identity_key is not None:
@@ -119,6 +121,7 @@ class Verifier:
             self._disclosed(item)
             for kind, words in self._author.check(item):
                 self._complain(item.seq, kind, f"Entry {item.seq}: {words}.")
+        self._check_histories(self._histories.feed(item))
         self._last = item.seq
         self._head = item.entry_hash
         self._check_anchors(item)
@@ -135,6 +138,7 @@ class Verifier:
                 f"it ends at {self._last}."
             )
             self._complain(self._last + 1, "TRUNCATED", words)
+        self._check_histories(self._histories.finish(self._last))
         if self._forgotten > self._retained_from:
             words = f"The content of entry {self._forgotten} is gone, and no entry says that it was deleted."
             self._complain(self._forgotten, "CONTENT_MISSING", words)
@@ -169,6 +173,11 @@ class Verifier:
     def _complain(self, seq: int, kind: str, sentence: str) -> None:
         if len(self._problems) < MOST_PROBLEMS:
             self._problems.append(Problem(seq, kind, sentence))
+
+    def _check_histories(self, found: Iterable[tuple[int, str]]) -> None:
+        if self._first == 1:  # else the steps of entries before are not here
+            for seq, words in found:
+                self._complain(seq, "HISTORY", words)
 
     def _place(self, item: Item) -> None:
         """Checks that the entry follows the one before it, by place and by hash, and that its own hash is right."""
@@ -348,8 +357,12 @@ def verify_database(
     brought = sorted(anchors, key=_place_of)
     known = heapq.merge(database_anchors(db), brought, key=_place_of)
     verifier = Verifier(own_id, keys=keys, anchors=known, identity_key=identity_key)
+    last = 0
     for item in database_items(db):
         verifier.feed(item)
+        last = item.seq
         if progress is not None:
             progress(item.seq)
+    for stray in db.read_log_sync(partial(audit_log.strays, last=last)):
+        verifier.complain(stray, "STRAY", f"There are parts of an entry {stray}, but the log ends at {last}.")
     return verifier.finish()

@@ -2,9 +2,9 @@
 
 Implements the storing half of docs/protocol.md, *Audit log*. An entry's hash covers `hashed_body`: its fixed
 columns, with the SHA-256 of its wire bytes, of its plaintext as signed, and of its details (summary, content,
-findings) under a salt, so that whoever gets an entry without its content cannot guess it. Delivery states and
-steps stand beside the chain. Text of peers is stored as it came. Verifying is `audit.verify`'s work,
-searching `log_search`'s.
+findings) under a salt, so that whoever gets an entry without its content cannot guess it. It covers the delivery
+steps that were made since the entry before, too. Text of peers is stored as it came. Verifying is `audit.verify`'s
+work, searching `log_search`'s.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ from agentnet_desktop.store.log_records import (
     Step,
     details_hash,
     entry_hash,
+    joined_hash,
     plaintext_data,
+    step_hash,
 )
 from agentnet_desktop.store.prepared import Prepared
 from agentnet_desktop.store.records import Records, changed
@@ -61,7 +63,7 @@ __all__ = [
     "Step",
 ]  # its own functions are public too; these are the records that they take and give
 HEAD = "audit_log.head"
-
+STEPS = "audit_log.steps"  # the hash of the steps that no entry covers yet; b"" when there are none
 
 _entries = Records(LogEntryModel, LogEntry)
 _contents = Records(LogContentModel, LogContent)
@@ -76,7 +78,13 @@ _by_message = _entries.lookup(_entries.select(_c.message_id == bindparam("messag
 _content_by_seq = _contents.lookup(_contents.select(_contents.c.seq == bindparam("place")))
 _insert_entry = _entries.insertion()
 _insert_content = _contents.insertion()
-_insert_step = _steps.insertion()
+_insert_step = _steps.insertion(without="row_id")
+_newest_steps = Prepared(
+    _steps.select()
+    .add_columns(_c.details_hash)
+    .where(_c.seq == _steps.c.seq)
+    .order_by(_steps.c.row_id.desc())
+)
 _set_state = Prepared(_entries.update(_c.seq == bindparam("place")).values(state=bindparam("to")))
 
 
@@ -89,6 +97,23 @@ def head(session: Session) -> Head:
     return Head(0, chain.GENESIS) if row is None else Head(row[0], row[1])
 
 
+def open_steps(session: Session) -> bytes:
+    """Returns the hash of the delivery steps that no entry covers yet, as this job sees it; b"" when there are none."""
+    known = session.info.get(STEPS)
+    if isinstance(known, bytes):
+        return known
+    end, found = head(session).seq, []
+    for row in _newest_steps.run(session, {}):  # the newest first, and no further than needed
+        step = Step(*row[:-1])
+        if step.after_seq != end:
+            break
+        found.append(step_hash(step, row[-1]))
+    hashed = b""
+    for one in reversed(found):
+        hashed = joined_hash(hashed, one)
+    return hashed
+
+
 def append(session: Session, entry: NewEntry) -> LogEntry:
     """Appends one entry to the chain and returns it with its place and hash."""
     return append_many(session, (entry,))[0]
@@ -96,11 +121,11 @@ def append(session: Session, entry: NewEntry) -> LogEntry:
 
 def append_many(session: Session, entries: Sequence[NewEntry]) -> list[LogEntry]:
     """Appends entries in order; cheaper for each than `append`."""
-    end = head(session)
+    end, steps_hash = head(session), open_steps(session) or None
     stored: list[LogEntry] = []
     contents: list[LogContent] = []
     for new in entries:
-        entry, content = _chained(new, end)
+        entry, content = _chained(new, end, None if stored else steps_hash)
         end = Head(entry.seq, entry.entry_hash)
         stored.append(entry)
         contents.append(content)
@@ -109,6 +134,7 @@ def append_many(session: Session, entries: Sequence[NewEntry]) -> list[LogEntry]
     _insert_entry.run_many(session, stored)
     _insert_content.run_many(session, contents)
     session.info[HEAD] = end
+    session.info[STEPS] = b""
     for entry, new in zip(stored, entries, strict=True):
         content_of = new.content
         if content_of is None and new.plaintext is not None:
@@ -119,7 +145,7 @@ def append_many(session: Session, entries: Sequence[NewEntry]) -> list[LogEntry]
     return stored
 
 
-def _chained(new: NewEntry, end: Head) -> tuple[LogEntry, LogContent]:
+def _chained(new: NewEntry, end: Head, steps_hash: bytes | None) -> tuple[LogEntry, LogContent]:
     """Gives a new entry its place and hash, and builds the bytes to store with it."""
     salt = os.urandom(SALT_BYTES)
     details: dict[str, Any] = {"summary": new.summary, "security": dict(new.security)}
@@ -144,6 +170,7 @@ def _chained(new: NewEntry, end: Head) -> tuple[LogEntry, LogContent]:
         wire_hash=_hash(new.wire),
         plaintext_hash=_hash(new.plaintext),
         details_hash=details_hash(salt, stored),
+        steps_hash=steps_hash,
         previous_hash=end.entry_hash,
         entry_hash=b"",
         state=str(new.state),
@@ -192,7 +219,7 @@ def contents_of(session: Session, first: int, last: int) -> dict[int, LogContent
 def set_state(
     session: Session, seq: int, state: str, now: int, detail: str = "", *, repeat: bool = True
 ) -> LogEntry | None:
-    """Sets the delivery state of an entry and adds a step to its history. The hashed part stays.
+    """Sets the delivery state of an entry and adds a step to its history, which the next entry covers.
 
     Args:
         session: of the job.
@@ -208,7 +235,7 @@ def set_state(
     entry = get(session, seq)
     if entry is None or (entry.state == state and not repeat):
         return None
-    add_step(session, seq, state, now, detail)
+    _add_step(session, entry, state, now, detail)
     if entry.state == state:
         return entry
     _set_state.run(session, {"place": seq, "to": state})
@@ -224,9 +251,13 @@ def _content_of(session: Session, seq: int) -> Mapping[str, Any] | None:
     return None if stored is None else stored.parsed.content
 
 
-def add_step(session: Session, seq: int, state: str, now: int, detail: str = "") -> None:
+def _add_step(session: Session, entry: LogEntry, state: str, now: int, detail: str) -> None:
     """Adds a step (an attempt, a refusal, a receipt) to an entry's delivery history."""
-    _insert_step.run(session, Step(seq, now, state, detail))
+    end, before = head(session), open_steps(session)
+    step = Step(entry.seq, now, state, detail, end.seq)
+    _insert_step.run(session, step)
+    session.info[HEAD] = end
+    session.info[STEPS] = joined_hash(before, step_hash(step, entry.details_hash))
 
 
 def steps(session: Session, seq: int) -> list[Step]:
@@ -242,6 +273,15 @@ def steps_of(session: Session, first: int, last: int) -> dict[int, list[Step]]:
     for step in _steps.all(session, statement):
         found.setdefault(step.seq, []).append(step)
     return found
+
+
+def strays(session: Session, last: int) -> list[int]:
+    """Returns places after `last` for which there are steps or contents, although the log ends there."""
+    found = [
+        session.execute(select(func.min(table.c.seq)).where(table.c.seq > last)).scalar_one()
+        for table in (_steps, _contents)
+    ]
+    return sorted({place for place in found if place is not None})
 
 
 # --- marks of a person ---

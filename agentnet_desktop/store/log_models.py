@@ -2,7 +2,8 @@
 
 `log_entry` holds what a page of the log shows and what the hash chain covers; its hashed columns are never
 updated. `log_content` holds the bytes and details, which retention may delete: their hashes stay in the
-entry. `log_state`, `log_step`, `log_pin` and `log_anchor` stand beside the chain. The full-text table
+entry. The steps of `log_step` are covered by the entry that follows them. `log_pin` and `log_anchor` stand beside
+the chain. The full-text table
 `log_text` is made by `schema`, since it is no table of SQLAlchemy's.
 """
 
@@ -39,6 +40,7 @@ class LogEntryModel(Base):
     wire_hash: Mapped[bytes | None]
     plaintext_hash: Mapped[bytes | None]
     details_hash: Mapped[bytes]
+    steps_hash: Mapped[bytes | None]
     previous_hash: Mapped[bytes]
     entry_hash: Mapped[bytes]
     state: Mapped[str]
@@ -58,7 +60,7 @@ class LogContentModel(Base):
 
 
 class LogStepModel(Base):
-    """One step in the delivery history of one entry."""
+    """One step in the delivery history of one entry. `after_seq`: the log's last entry when it was made."""
 
     __tablename__ = "log_step"
     __table_args__ = (Index("ix_log_step", "seq"), STRICT)
@@ -67,6 +69,7 @@ class LogStepModel(Base):
     time: Mapped[int]
     state: Mapped[str]
     detail: Mapped[str]
+    after_seq: Mapped[int]
 
 
 class LogPinModel(Base):

@@ -17,6 +17,7 @@ from agentnet_desktop.crypto import chain
 from agentnet_desktop.protocol.canonical import jcs
 
 SALT_BYTES = 16
+_STEP = b"agentnet/v1/log-step\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class LogEntry:
     wire_hash: bytes | None
     plaintext_hash: bytes | None
     details_hash: bytes
+    steps_hash: bytes | None  # of the delivery steps made since the entry before; None: none was
     previous_hash: bytes
     entry_hash: bytes
     state: str
@@ -120,12 +122,14 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step in a delivery history."""
+    """One step in a delivery history. `row_id` gives the order of all steps; 0: the entry itself, not a step."""
 
     seq: int
     time: int
     state: str
     detail: str = ""
+    after_seq: int = 0  # the log's last entry when it was made; the next one covers it
+    row_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +176,7 @@ class Head:
 
 def hashed_body(entry: LogEntry) -> dict[str, Any]:
     """Returns what an entry's hash covers, in JSON form; hashes in hex. `chain.entry_hash` takes its JCS."""
-    return {
+    body: dict[str, Any] = {
         "seq": entry.seq,
         "time": entry.time,
         "direction": entry.direction,
@@ -190,6 +194,9 @@ def hashed_body(entry: LogEntry) -> dict[str, Any]:
         "plaintextHash": None if entry.plaintext_hash is None else entry.plaintext_hash.hex(),
         "detailsHash": entry.details_hash.hex(),
     }
+    if entry.steps_hash is not None:
+        body["stepsHash"] = entry.steps_hash.hex()
+    return body
 
 
 def plaintext_data(plaintext: bytes) -> Mapping[str, Any] | None:
@@ -210,3 +217,19 @@ def entry_hash(entry: LogEntry) -> bytes:
 def details_hash(salt: bytes, details: bytes) -> bytes:
     """Returns SHA-256 of an entry's details under their 16-byte salt."""
     return hashlib.sha256(salt + details).digest()
+
+
+def step_hash(step: Step, details: bytes) -> bytes:
+    """Returns the hash of one delivery step, 32 bytes.
+
+    Args:
+        step: the step.
+        details: the details hash of the step's entry, which nobody can guess to whom the entry is not disclosed.
+    """
+    said = {"seq": step.seq, "time": step.time, "state": step.state, "detail": step.detail}
+    return hashlib.sha256(_STEP + details + hashlib.sha256(jcs(said)).digest()).digest()
+
+
+def joined_hash(before: bytes, step: bytes) -> bytes:
+    """Returns the hash of some steps and one more, from the hash of those (b"" of none) and of this one."""
+    return hashlib.sha256(before + step).digest()

@@ -335,3 +335,14 @@ class SampleModel(Base):
     name: Mapped[str]
     time: Mapped[int]
     value: Mapped[int]
+
+
+class FigureModel(Base):
+    """How many values of one name fell into one step of a scale on one day."""
+
+    __tablename__ = "figure"
+    __table_args__ = (STRICT | {"sqlite_with_rowid": False},)
+    day: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    count: Mapped[int]

@@ -30,7 +30,7 @@ T = TypeVar("T")
 GROUP = 256
 # What one job may tell the next through its session's `info`: only this thread writes, so it stays true. A job
 # that fails tells nothing, a group that fails makes all of it forgotten.
-CARRIED = (audit_log.HEAD, log_index.KNOWN_VALUES, log_index.OPEN_WORDS)
+CARRIED = (audit_log.HEAD, audit_log.STEPS, log_index.KNOWN_VALUES, log_index.OPEN_WORDS)
 
 
 class Writer:

@@ -7,8 +7,10 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from agentnet_desktop.audit.exported import verify_file
 from agentnet_desktop.audit.items import Item
@@ -108,7 +110,7 @@ async def test_rows_removed_together_with_what_the_database_says_of_them_are_fou
 ) -> None:
     """What the threat model states: the database's own anchors go with the rows; the key store's do not."""
     end = await spoken.db.read(audit_log.head)
-    items = list(database_items(spoken.db))[:4]
+    items = list(database_items(spoken.db))[:3]  # whose deliveries have no step after them
     quiet = Verifier(spoken.agent_id, identity_key=spoken.identity.public)
     told = Verifier(
         spoken.agent_id,
@@ -120,6 +122,110 @@ async def test_rows_removed_together_with_what_the_database_says_of_them_are_fou
         told.feed(item)
     assert quiet.finish().intact
     assert [problem.kind for problem in told.finish().problems] == ["TRUNCATED"]
+
+
+def change(peer: Peer, statement: str, *parameters: object) -> None:
+    """Changes the database behind the agent's back."""
+
+    def job(session: Session) -> None:
+        session.connection().exec_driver_sql(statement, parameters)
+
+    peer.db.write_sync(job)
+
+
+def stored(peer: Peer, table: str) -> list[tuple[Any, ...]]:
+    """All rows of a table."""
+    statement = f"SELECT * FROM {table} ORDER BY 1"
+    return [tuple(r) for r in peer.db.read_sync(lambda s: s.connection().exec_driver_sql(statement).all())]
+
+
+def put_back(peer: Peer, table: str, rows: list[tuple[Any, ...]]) -> None:
+    """Makes a table what it was."""
+    change(peer, f"DELETE FROM {table}")
+    marks = ", ".join("?" * len(rows[0]))
+    for row in rows:
+        change(peer, f"INSERT INTO {table} VALUES ({marks})", *row)
+
+
+async def test_every_changed_deleted_swapped_or_added_step_of_a_delivery_is_found(spoken: Peer) -> None:
+    rows = stored(spoken, "log_step")
+    assert len(rows) > 8
+    first, second = rows[0][0], rows[1][0]
+    forgeries = [
+        (f"UPDATE log_step SET {column} = {value} WHERE row_id = {row[0]}", row)
+        for row in rows
+        for column, value in (
+            ("seq", "seq - 1"),
+            ("time", "time + 1"),
+            ("state", "'EXPIRED'"),
+            ("detail", "detail || '.'"),
+            ("after_seq", "after_seq + 1"),
+            ("after_seq", "after_seq - 1"),
+            ("after_seq", "1000000"),
+        )
+    ]
+    forgeries += [(f"DELETE FROM log_step WHERE row_id = {row[0]}", row) for row in rows]
+    added = "INSERT INTO log_step (seq, time, state, detail, after_seq) SELECT seq, time, state, detail, after_seq"
+    forgeries += [(f"{added} FROM log_step WHERE row_id = {row[0]}", row) for row in rows]
+    forgeries.append((f"UPDATE log_step SET row_id = {first} + {second} - row_id + 1000", rows[0]))
+    forgeries.append(("UPDATE log_step SET seq = 1000000 WHERE row_id = 1", rows[0]))
+    forgeries.append(("INSERT INTO log_step VALUES (999, 1000000, 1, 'SENT', '', 1)", rows[0]))
+    for statement, row in forgeries:
+        change(spoken, statement)
+        report = await spoken.agent.proof.verify()
+        kinds = {problem.kind for problem in report.problems}
+        assert kinds & {"HISTORY", "STRAY", "STATE"}, (statement, row, report.problems)
+        put_back(spoken, "log_step", rows)
+    assert (await spoken.agent.proof.verify()).intact
+
+
+async def test_a_delivery_state_that_is_changed_is_found_in_its_place(spoken: Peer) -> None:
+    for seq, state in [(row[0], row[-2]) for row in stored(spoken, "log_entry")]:
+        change(spoken, "UPDATE log_entry SET state = 'ROUTED' || state WHERE seq = ?", seq)
+        bad = (await spoken.agent.proof.verify()).first_bad
+        assert bad is not None
+        assert (bad.seq, bad.kind) == (seq, "STATE")
+        change(spoken, "UPDATE log_entry SET state = ? WHERE seq = ?", state, seq)
+
+
+async def test_a_receipt_that_came_covers_the_step_that_it_caused(spoken: Peer) -> None:
+    """So even the log's very last step cannot be taken away: the receipt's own entry names it."""
+    items = list(database_items(spoken.db))
+    made_by = {step.state: items[step.after_seq] for item in items for step in item.steps[1:]}
+    assert made_by["DELIVERED"].text("messageType") == "ACK"
+    assert made_by["ROUTED"].text("messageType") == "ACK"
+    assert {"stepsHash"} <= set(made_by["DELIVERED"].body or {})
+
+
+async def test_steps_changed_in_an_export_are_found(spoken: Peer, tmp_path: Path) -> None:
+    out = tmp_path / "log.jsonl"
+    await spoken.agent.proof.export(out)
+    lines = out.read_text().splitlines()
+    told = [n for n, line in enumerate(lines) if len(json.loads(line).get("steps", ())) > 1]
+    assert len(told) > 3
+    for number in told:
+        line = json.loads(lines[number])
+        line["steps"][1]["time"] += 1
+        out.write_text("\n".join([*lines[:number], json.dumps(line), *lines[number + 1 :]]) + "\n")
+        assert "HISTORY" in {problem.kind for problem in verify_file(out).problems}
+
+
+async def test_what_a_filter_leaves_out_still_proves_the_steps_that_are_shown(
+    spoken: Peer, tmp_path: Path
+) -> None:
+    out = tmp_path / "log.jsonl"
+    await spoken.agent.proof.export(out, expr="type:ack")
+    assert verify_file(out).intact
+    lines = out.read_text().splitlines()
+    hidden = [
+        n for n, line in enumerate(lines) if json.loads(line).get("stub") and "steps" in json.loads(line)
+    ]
+    assert len(hidden) > 3
+    for number in hidden:
+        line = json.loads(lines[number])
+        del line["steps"]
+        out.write_text("\n".join([*lines[:number], json.dumps(line), *lines[number + 1 :]]) + "\n")
+        assert "HISTORY" in {problem.kind for problem in verify_file(out).problems}
 
 
 def invent_plaintext(line: dict[str, object]) -> None:

@@ -16,7 +16,7 @@ from agentnet_desktop.protocol.canonical import jcs
 from agentnet_desktop.store import audit_log, log_search
 from agentnet_desktop.store.audit_log import Anchor, LogEntry, NewEntry, Pin, SecurityEvent
 from agentnet_desktop.store.engine import Database
-from agentnet_desktop.store.log_records import details_hash, entry_hash, hashed_body
+from agentnet_desktop.store.log_records import details_hash, entry_hash, hashed_body, joined_hash, step_hash
 from agentnet_desktop.store.search_terms import Term, TermField
 
 Make = Callable[..., NewEntry]
@@ -69,7 +69,7 @@ def test_every_fixed_field_is_in_the_hash(db: Database, entry: Make, field: str)
     if field == "entry_hash":
         return
     old = getattr(stored, field)
-    if isinstance(old, bytes):
+    if isinstance(old, bytes) or field == "steps_hash":
         new: object = bytes(32)
     elif field == "encrypted":
         new = 0
@@ -130,6 +130,53 @@ def test_states_change_beside_the_chain_and_are_found(db: Database, entry: Make)
         (6, "ROUTED", "a detail"),
         (7, "DELIVERED", "a detail"),
     ]
+
+
+def test_the_next_entry_covers_the_steps_that_were_made_before_it(db: Database, entry: Make) -> None:
+    first, second = append(db, entry(state="QUEUED"), entry(state="QUEUED"))
+    db.write_sync(partial(audit_log.set_state, seq=1, state="IN_FLIGHT", now=5))
+    db.write_sync(partial(audit_log.set_state, seq=2, state="IN_FLIGHT", now=6))
+    third, fourth = append(db, entry(), entry())
+    assert (first.steps_hash, second.steps_hash, fourth.steps_hash) == (None, None, None)
+    steps = [db.read_sync(partial(audit_log.steps, seq=seq))[1] for seq in (1, 2)]
+    assert [step.after_seq for step in steps] == [2, 2]
+    hashes = [step_hash(step, of.details_hash) for step, of in zip(steps, (first, second), strict=True)]
+    assert third.steps_hash == joined_hash(joined_hash(b"", hashes[0]), hashes[1])
+
+
+def test_steps_that_no_entry_covers_yet_are_covered_after_a_restart(
+    open_db: Callable[..., Database], entry: Make
+) -> None:
+    before = open_db()
+    append(before, entry(state="QUEUED"))
+    for now in (5, 6):
+        before.write_sync(partial(audit_log.set_state, seq=1, state="IN_FLIGHT", now=now))
+    expected = before.write_sync(audit_log.open_steps)
+    before.close_sync()
+    after = open_db()
+    assert after.read_sync(audit_log.open_steps) == expected
+    (stored,) = append(after, entry())
+    assert stored.steps_hash == expected != b""
+    assert after.read_sync(audit_log.open_steps) == b""
+
+
+def test_a_step_of_a_job_that_failed_is_not_covered(db: Database, entry: Make) -> None:
+    append(db, entry(state="QUEUED"))
+
+    def job(session: Session) -> None:
+        audit_log.set_state(session, 1, "FAILED", 5)
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        db.write_sync(job)
+    assert append(db, entry())[0].steps_hash is None
+
+
+def test_parts_of_entries_after_the_logs_end_are_known(db: Database, entry: Make) -> None:
+    append(db, entry(), entry())
+    db.write_sync(partial(audit_log.set_state, seq=2, state="DELIVERED", now=5))
+    assert db.read_sync(partial(audit_log.strays, last=2)) == []
+    assert db.read_sync(partial(audit_log.strays, last=1)) == [2]
 
 
 def test_a_repeated_state_adds_a_step_only_where_asked(db: Database, entry: Make) -> None:

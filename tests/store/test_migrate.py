@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from agentnet_desktop.store import migrate, schema, settings
+from agentnet_desktop.store import audit_log, migrate, schema, settings
+from agentnet_desktop.store.audit_log import NewEntry, Step
 from agentnet_desktop.store.connect import connect
 from agentnet_desktop.store.engine import Database
 from agentnet_desktop.store.errors import MigrationFailed
+from agentnet_desktop.store.log_records import joined_hash, step_hash
 
 from .conftest import KEY
 
@@ -47,6 +49,31 @@ def test_migrations_from_the_beginning_end_in_the_tables_of_a_new_database(tmp_p
     assert tables(old) == tables(new)
     new.dispose()
     old.dispose()
+
+
+def test_a_log_of_the_first_version_is_taken_over_and_its_steps_are_covered(path: Path) -> None:
+    old = connect(path, KEY, mode="rwc")
+    columns = (
+        "time, direction, peer, conversation_id, message_id, message_type, encrypted, verified, first_state, size, "
+        "wire_format, details_hash, previous_hash, entry_hash, state, summary"
+    )
+    with old.begin() as connection:
+        migrate.run_migrations(connection, "0001")
+        connection.exec_driver_sql(
+            f"INSERT INTO log_entry ({columns}) VALUES (1, 'out', 'bob', '', '', 'QUERY', 0, 'none', 'QUEUED', 0, "
+            f"'', zeroblob(32), zeroblob(32), zeroblob(32), 'IN_FLIGHT', '')"
+        )
+        connection.exec_driver_sql("INSERT INTO log_step VALUES (1, 1, 5, 'IN_FLIGHT', 'attempt 1')")
+    old.dispose()
+    db = Database.open(path, KEY, now_ms=lambda: 1)
+    (entry,) = db.read_sync(lambda session: audit_log.entries_from(session, 1))
+    step = Step(1, 5, "IN_FLIGHT", "attempt 1", after_seq=1, row_id=1)
+    assert db.read_sync(lambda session: audit_log.steps(session, 1))[1:] == [step]
+    said = NewEntry(9, "local", "NOTE", "LOCAL", "after")
+    after = db.write_sync(lambda session: audit_log.append(session, said))
+    assert entry.steps_hash is None
+    assert after.steps_hash == joined_hash(b"", step_hash(step, bytes(32)))
+    db.close_sync()
 
 
 @pytest.fixture

@@ -130,7 +130,11 @@ def test_every_damaged_page_is_found_by_the_check(
     for page in range(1, len(whole) // PAGE, 7):
         path.write_bytes(whole)
         damage(path, page)
-        assert check(path, KEY) != [], f"page {page}"
+        try:
+            found = check(path, KEY)
+        except Corrupt:  # the page says which tables there are: it does not open at all, which is told, too
+            continue
+        assert found != [], f"page {page}"
 
 
 def test_damage_where_the_work_begins_is_told_at_start_and_the_file_kept(
