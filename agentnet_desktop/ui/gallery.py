@@ -32,6 +32,14 @@ def _save(widget: QWidget, path: Path) -> None:
     widget.grab().save(str(path))
 
 
+async def _show_sequence(window: MainWindow) -> None:
+    """Show the conversation of the entry that is selected."""
+    if window.pages is not None:
+        details = window.pages.log.details
+        details.setCurrentWidget(details.sequence)
+        await _settle()
+
+
 async def take_pictures(window: MainWindow, folder: Path) -> list[Path]:
     """Save a picture of every page, the proposal dialog and the log's details, in both themes.
 
@@ -58,10 +66,15 @@ async def take_pictures(window: MainWindow, folder: Path) -> list[Path]:
         for page in PageName:
             window.show_page(page)
             if page is PageName.LOG:
+                pages.log.details.setCurrentIndex(0)
                 pages.log.table.selectRow(pages.log_model.rowCount() - 1)
             await _settle()
             made.append(folder / f"{page.value}-{choice.value}.png")
             _save(window, made[-1])
+            if page is PageName.LOG:
+                made.append(folder / f"sequence-{choice.value}.png")
+                await _show_sequence(window)
+                _save(window, made[-1])
     switch.choose(before)
     window.show_page(PageName.INBOX)
     return made

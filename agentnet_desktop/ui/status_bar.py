@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QPushButton, QStatusBar
 
 from agentnet_desktop.agent.events import AgentSnapshot, ConnectionState, ConnectionView
 from agentnet_desktop.ui.bridge import Bridge
-from agentnet_desktop.ui.text import NAME_LIMIT, exact, key_store, peer_text
+from agentnet_desktop.ui.text import NAME_LIMIT, exact, key_store, peer_text, tooltip
 from agentnet_desktop.ui.theme import icons
 from agentnet_desktop.ui.theme.tokens import Tone
 from agentnet_desktop.ui.widgets.labels import ink_token
@@ -74,7 +74,7 @@ class StatusBar(QStatusBar):
             lines = [view.relay_url, view.reason]
             if view.retry_at:
                 lines.append(self.tr("Next attempt: {0}").format(exact(view.retry_at)))
-            self._connection.setToolTip("\n".join(peer_text(line) for line in lines if line))
+            self._connection.setToolTip(tooltip("\n".join(peer_text(line) for line in lines if line)))
 
     def _connection_words(self, view: ConnectionView | None) -> tuple[str, Tone, str]:
         if view is None:
@@ -104,7 +104,7 @@ class StatusBar(QStatusBar):
 
     def show_storage(self, problem: str) -> None:
         """Show that nothing new can be stored, and why; "" when all is well."""
-        self._storage.setToolTip(peer_text(problem))
+        self._storage.setToolTip(tooltip(peer_text(problem)))
         self._storage.setAccessibleName(f"{self._storage.text()}. {problem}")
         self._storage.setVisible(bool(problem))
 

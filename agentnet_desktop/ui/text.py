@@ -6,6 +6,7 @@ widget that shows plain text only.
 
 from __future__ import annotations
 
+import html
 import time
 import unicodedata
 from datetime import datetime, tzinfo
@@ -42,6 +43,13 @@ def peer_text(text: str, limit: int = SENTENCE_LIMIT, *, multiline: bool = False
     if any(unicodedata.bidirectional(character) in ("R", "AL") for character in shown):
         return f"\u2068{shown}\u2069"
     return shown
+
+
+def tooltip(words: str) -> str:
+    """Give words as a tooltip shows them: Qt takes what looks like markup for markup, and a peer may write that."""
+    if "<" not in words and "&" not in words:
+        return words
+    return "<span>" + html.escape(words).replace("\n", "<br>") + "</span>"
 
 
 def locale() -> QLocale:

@@ -275,7 +275,7 @@ def test_the_detail_shows_what_was_signed_and_what_crossed(
             assert details.decrypted.code.toPlainText() == PLAINTEXT.decode()
             assert '"a": 1' in details.wire.code.toPlainText()
             assert [details.tabText(place) for place in range(details.count())] == [
-                "Summary", "Decrypted", "On the wire", "Security", "Delivery"
+                "Summary", "Decrypted", "On the wire", "Security", "Delivery", "Sequence"
             ]  # fmt: skip
 
     run(scenario())

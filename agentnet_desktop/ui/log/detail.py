@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QFormLayout, QPlainTextEdit, QTabWidget, QVBoxLayo
 from agentnet_desktop.agent.display import visible
 from agentnet_desktop.agent.events import LogDetail, LogRow
 from agentnet_desktop.ui import text, trust
+from agentnet_desktop.ui.log.sequence_tab import SequenceTab
 from agentnet_desktop.ui.models.log_model import direction_word, marks_words
 from agentnet_desktop.ui.theme.tokens import SPACE_L, SPACE_M, SPACE_S
 from agentnet_desktop.ui.widgets.labels import Label
@@ -227,10 +228,11 @@ class EntryActs(QWidget):
 
 
 class DetailTabs(QTabWidget):
-    """Five views of one entry, and what can be done with it in the corner."""
+    """Six views of one entry, and what can be done with it in the corner."""
 
-    def __init__(self) -> None:
+    def __init__(self, sequence: SequenceTab) -> None:
         super().__init__()
+        self.sequence = sequence
         self.acts = EntryActs()
         self.setCornerWidget(self.acts)
         self.setDocumentMode(True)
@@ -242,6 +244,7 @@ class DetailTabs(QTabWidget):
         self.addTab(self.wire, self.tr("On the wire"))
         self.addTab(scrolled(self.security), self.tr("Security"))
         self.addTab(scrolled(self.delivery), self.tr("Delivery"))
+        self.addTab(sequence, self.tr("Sequence"))
 
     def show_detail(self, detail: LogDetail, peer: str) -> None:
         """Show one entry.
@@ -251,6 +254,7 @@ class DetailTabs(QTabWidget):
             peer: The shown name of the other side.
         """
         self.acts.show_detail(detail)
+        self.sequence.show_entry(detail.row)
         self.summary.show_facts(self._summary(detail.row, peer))
         self.decrypted.show_detail(detail)
         self.wire.show_detail(detail)

@@ -65,7 +65,7 @@ class RowsModel(QAbstractTableModel):
         ):  # fmt: skip
             return None
         entry = self._rows[index.row()]
-        return (
+        words = (
             str(entry.seq),
             text.exact(entry.time),
             direction_word(entry.direction),
@@ -74,6 +74,7 @@ class RowsModel(QAbstractTableModel):
             text.peer_text(entry.summary),
             trust.delivery_mark(entry.state).word,
         )[index.column()]
+        return text.tooltip(words) if role == int(Qt.ItemDataRole.ToolTipRole) else words
 
 
 class OpenedDialog(QDialog):

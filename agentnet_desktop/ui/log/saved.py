@@ -91,7 +91,7 @@ class SavedFilters(QWidget):
         menu.clear()
         for name, expression in self.filters.saved.items():
             act = menu.addAction(_words(name), partial(self.chosen.emit, expression))
-            act.setToolTip(_words(expression))
+            act.setToolTip(text.tooltip(_words(expression)))
         if self.filters.history:
             menu.addSection(self.tr("Used last"))
             for expression in self.filters.history:

@@ -16,6 +16,7 @@ from agentnet_desktop.ui.log.export import ExportDialog
 from agentnet_desktop.ui.log.filter_line import WITHOUT_HEARTBEATS, FilterLine
 from agentnet_desktop.ui.log.opened import CompareDialog, OpenedDialog
 from agentnet_desktop.ui.log.saved import SavedFilters
+from agentnet_desktop.ui.log.sequence_tab import SequenceTab
 from agentnet_desktop.ui.log.table import LogTable
 from agentnet_desktop.ui.models.contacts_model import ContactsModel
 from agentnet_desktop.ui.models.log_model import NEW_ROWS_COUNTED, LogModel
@@ -35,7 +36,7 @@ class LogPage(Page):
         self._build_switches()
         self.filter_line = FilterLine(lambda: [contact.agent_id for contact in contacts.views()])
         self.table = LogTable(model)
-        self.details = DetailTabs()
+        self.details = DetailTabs(SequenceTab(bridge, contacts))
         self.details.hide()
         self._empty = EmptyState(
             "log",
@@ -104,6 +105,7 @@ class LogPage(Page):
 
         self.saved.chosen.connect(self.show_filter)
         self.details.acts.conversation_wanted.connect(self.show_filter)
+        self.details.sequence.entry_wanted.connect(self._show_step)
         self.details.acts.pin_wanted.connect(self._pin)
 
     # ------------------------------------------------------------------------------- files
@@ -147,6 +149,13 @@ class LogPage(Page):
         place = self.model.position_of(seq)
         if place >= 0:
             self.table.selectRow(place)
+
+    def _show_step(self, seq: int) -> None:
+        """Select the entry of a step; the filter stays where it lets the entry through."""
+        if self.model.position_of(seq) >= 0:
+            self.show_entry(seq)
+        else:
+            self.find_entry(seq)
 
     def find_entry(self, seq: int) -> None:
         """Show an entry, wherever in the log it is, and its details."""

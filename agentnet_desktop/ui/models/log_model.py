@@ -136,7 +136,7 @@ class LogModel(QAbstractTableModel):
         if role in (int(Qt.ItemDataRole.DisplayRole), int(Qt.ItemDataRole.AccessibleTextRole)):
             return self._words(row, column)
         if role == int(Qt.ItemDataRole.ToolTipRole):
-            return self._tooltip(row, column)
+            return text.tooltip(self._tooltip(row, column))
         if role == int(Qt.ItemDataRole.TextAlignmentRole) and column is Column.SIZE:
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None
@@ -154,7 +154,7 @@ class LogModel(QAbstractTableModel):
         }
         return words[column]()
 
-    def _tooltip(self, row: LogRow, column: Column) -> str | None:
+    def _tooltip(self, row: LogRow, column: Column) -> str:
         if column is Column.TIME:
             return text.exact(row.time, text.zone("UTC") if self.utc else None)
         if column is Column.SIZE:

@@ -6,6 +6,7 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
+from agentnet_desktop.ui.text import tooltip
 from agentnet_desktop.ui.theme import current, icons
 from agentnet_desktop.ui.theme.tokens import SPACE_XS, Tone
 from agentnet_desktop.ui.trust import Mark
@@ -77,7 +78,7 @@ class ElidedLabel(QLabel):
         self.ensurePolished()
         shown = self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, max(self.width(), 24))
         self.setText(shown)
-        self.setToolTip(self._whole if shown != self._whole else "")
+        self.setToolTip(tooltip(self._whole) if shown != self._whole else "")
 
 
 class IconLabel(QWidget):
