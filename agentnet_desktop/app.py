@@ -198,11 +198,14 @@ def _profiles() -> Profiles:
     return Profiles(
         exists=lambda root: profile.ProfilePaths(root).settings.exists(),
         make=compose.create_profile,
+        account=compose.Account,
+        remove=compose.delete_profile,
         open=open_profile,
         restore=portable.restore,
         keeper=Care,
         errors=(profile.ProfileError, VaultError, StoreError),
         locked=(PassphraseNeeded, WrongPassphrase),
         no_keyring=(NoKeyring,),
+        at_relay=(profile.SignInFailed, compose.BadProfileInput),
         backend_changed=(BackendChanged,),
     )

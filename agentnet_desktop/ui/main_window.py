@@ -16,6 +16,7 @@ from agentnet_desktop.agent.events import AgentSnapshot, ProposalView
 from agentnet_desktop.ui.bridge import Bridge
 from agentnet_desktop.ui.navigation import Navigation, PageName
 from agentnet_desktop.ui.preferences import Preferences
+from agentnet_desktop.ui.sign_in import SignInBanner
 from agentnet_desktop.ui.status_bar import StatusBar
 from agentnet_desktop.ui.text import peer_text, storage_words
 from agentnet_desktop.ui.theme import icons
@@ -53,6 +54,7 @@ class MainWindow(QMainWindow):
         self.stack = QStackedWidget()
         self._starting = EmptyState("app", self.tr("Opening your profile …"), "")
         self.stack.addWidget(self._starting)
+        self.sign_in = SignInBanner(bridge)
         self.storage_notice = Notice()
         self.notice = Notice()
         dismiss = button("", kind="flat", icon="close", clicked=self._dismiss)
@@ -91,6 +93,7 @@ class MainWindow(QMainWindow):
         right_layout = QVBoxLayout(right)
         right_layout.setContentsMargins(0, 0, 0, 0)
         right_layout.setSpacing(0)
+        right_layout.addWidget(self.sign_in)
         right_layout.addWidget(above)
         right_layout.addWidget(self.stack, 1)
         central = QWidget()

@@ -25,6 +25,9 @@ class Holder(Protocol):
     async def start(self) -> None:
         """Start the agent."""
 
+    async def refusal(self) -> str:
+        """Wait for the relay's first word; give why it refuses the agent, or ""."""
+
     async def close(self) -> None:
         """Stop the agent and close the profile."""
 
@@ -38,6 +41,9 @@ class MakeProfile(Protocol):
         *,
         agent_id: str,
         invite: str,
+        auth: str = "local",
+        token_file: str | None = None,
+        account: Any = None,
         key_store: str,
         passphrase: str | None,
         insecure: bool,
@@ -75,10 +81,13 @@ class Profiles:
 
     exists: Callable[[Path], bool]
     make: MakeProfile
+    account: Callable[..., Any]  # a Firebase account for `make`: api_key, email, password
+    remove: Callable[[Path], None]  # takes a profile back that was just made; blocks
     open: OpenProfile
     restore: RestoreProfile
     keeper: Callable[[Any], Keeper]  # of an open profile, for its settings
     errors: tuple[type[Exception], ...]  # their texts are sentences for the person
     locked: tuple[type[Exception], ...]  # a passphrase is needed, or was wrong
     no_keyring: tuple[type[Exception], ...]
+    at_relay: tuple[type[Exception], ...]  # what was said about the relay or the sign-in will not do
     backend_changed: tuple[type[Exception], ...]  # another key store than the recorded one is in use

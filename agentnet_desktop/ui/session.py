@@ -12,7 +12,6 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QWidget
@@ -24,20 +23,20 @@ from agentnet_desktop.ui.faults import Faults
 from agentnet_desktop.ui.main_window import MainWindow
 from agentnet_desktop.ui.navigation import PageName
 from agentnet_desktop.ui.preferences import Preferences
-from agentnet_desktop.ui.text import tr
 from agentnet_desktop.ui.theme.current import ThemeSwitch
 from agentnet_desktop.ui.theme.tokens import Tone
 from agentnet_desktop.ui.waiting import first_of, next_of
 
 if TYPE_CHECKING:
+    from agentnet_desktop.ui.first_run import FirstRunMaker
     from agentnet_desktop.ui.hosting.relay_process import RelayProcess
     from agentnet_desktop.ui.profiles import Holder, Profiles
     from agentnet_desktop.ui.single_instance import InstanceServer
     from agentnet_desktop.ui.tray import Tray
-    from agentnet_desktop.ui.wizard.restore import RestoreChoices
-    from agentnet_desktop.ui.wizard.wizard import FirstRunChoices, Wizard
+    from agentnet_desktop.ui.wizard.wizard import Wizard
 
 _log = logging.getLogger(__name__)
+JOIN_LINK = "agentnet://join"
 
 
 class Session(QObject):
@@ -73,6 +72,7 @@ class Session(QObject):
         self._tasks = Tasks()
         self._closing = asyncio.Event()
         self._holder: Holder | None = None
+        self._maker: FirstRunMaker | None = None
         self._relay = relay
         self._pictures = pictures
         self._small = False
@@ -147,6 +147,8 @@ class Session(QObject):
         finally:
             if self._relay is not None:
                 await self._relay.stopped()
+            if self._maker is not None:
+                await self._maker.forget()
             self._preferences.save()
 
     async def _let_go(self) -> None:
@@ -239,6 +241,7 @@ class Session(QObject):
         self.window.show_item(key)
 
     async def _open_existing(self, profiles: Profiles) -> None:
+        from agentnet_desktop.ui.first_run import sentence
         from agentnet_desktop.ui.unlock import BackendPage, TroublePage, UnlockPage
 
         unlock, trouble, other = UnlockPage(), TroublePage(), BackendPage()
@@ -262,7 +265,7 @@ class Session(QObject):
                 self._ask_in_window(unlock, "locked")
                 words = await next_of(unlock.entered)
             except troubles as error:
-                trouble.words.setText(_sentence(error))
+                trouble.words.setText(sentence(error))
                 self._ask_in_window(trouble, "trouble")
                 await next_of(trouble.again)
         self.window.show_page(PageName.INBOX)
@@ -273,13 +276,21 @@ class Session(QObject):
 
     async def _attach(self, profiles: Profiles, holder: Holder) -> None:
         """Start the agent of an open profile; a profile whose agent does not start is closed again."""
-        self._holder = holder
         try:
             await holder.start()
-            await self.bridge.attach(holder.agent, profiles.keeper(holder))
+            await self._show(profiles, holder)
         except Exception:
+            await holder.close()
+            raise
+
+    async def _show(self, profiles: Profiles, holder: Holder) -> None:
+        """Attach an agent that has been started; whoever opened its profile closes it when that fails."""
+        self._holder = holder
+        try:
+            await self.bridge.attach(holder.agent, profiles.keeper(holder))
+        except BaseException:
             self.bridge.detach()
-            await self._let_go()
+            self._holder = None
             raise
 
     async def _host_if_wanted(self) -> None:
@@ -293,15 +304,17 @@ class Session(QObject):
     # ------------------------------------------------------------------------------- first run
 
     async def _first_run(self, profiles: Profiles) -> None:
+        from agentnet_desktop.ui.first_run import FirstRunMaker
         from agentnet_desktop.ui.wizard.wizard import Wizard
 
-        async def make(choices: FirstRunChoices) -> None:
-            await self._make(profiles, choices)
+        async def show(holder: Holder) -> None:
+            await self._show(profiles, holder)
 
-        async def restore(choices: RestoreChoices) -> None:
-            await self._restore(profiles, choices)
-
-        wizard = Wizard(self.bridge, make, restore, self.window)
+        self._maker = FirstRunMaker(self._profile, profiles, self, self._preferences, self._relay, show)
+        wizard = Wizard(self.bridge, self._maker.make, self._maker.restore, self.window)
+        if self._link.startswith(JOIN_LINK):
+            wizard.relay.take_invite(self._link)
+            self._link = ""
         ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         wizard.finished.connect(lambda code: None if ended.done() else ended.set_result(code))
         self.window.show_page(PageName.INBOX)
@@ -313,73 +326,9 @@ class Session(QObject):
         if not made:
             self.close()
 
-    async def _make(self, profiles: Profiles, choices: FirstRunChoices) -> None:
-        from agentnet_desktop.ui.wizard.wizard import FirstRunFailed
-
-        try:
-            invite = choices.invite or await self._host_for_first_run()
-            await profiles.make(
-                self._profile,
-                agent_id=choices.agent_id,
-                invite=invite,
-                key_store="file" if choices.vault_file else "keyring",
-                passphrase=choices.passphrase,
-                insecure=choices.insecure,
-            )
-            self._preferences.save()
-            await self._attach(profiles, await profiles.open(self._profile, choices.passphrase))
-        except profiles.no_keyring as error:
-            raise FirstRunFailed(str(error), needs_file=True) from error
-        except profiles.errors as error:
-            raise FirstRunFailed(str(error)) from error
-        except RuntimeError as error:  # the bundled relay's sentence
-            raise FirstRunFailed(str(error)) from error
-
-    async def _restore(self, profiles: Profiles, choices: RestoreChoices) -> None:
-        from agentnet_desktop.ui.wizard.restore import RestoreFailed
-
-        try:
-            await profiles.restore(
-                self._profile,
-                choices.source,
-                backup_passphrase=choices.backup_passphrase,
-                key_store="file" if choices.vault_file else "keyring",
-                passphrase=choices.passphrase,
-            )
-            self._preferences.save()
-            await self._attach(profiles, await profiles.open(self._profile, choices.passphrase))
-        except profiles.errors as error:
-            raise RestoreFailed(str(error)) from error
-
-    async def _host_for_first_run(self) -> str:
-        """Start the bundled relay, on another port where the usual one is taken, and invite ourselves."""
-        if self._relay is None:
-            raise RuntimeError(self.tr("The bundled relay could not be started."))
-        self._profile.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for port in (self._preferences.relay_port, 0):
-            self._relay.start(port=port, name=self._preferences.relay_name)
-            try:
-                address = await self._relay.started()
-            except RuntimeError:
-                if port == 0:
-                    raise
-                continue
-            self._preferences.relay_port = urlsplit(address).port or self._preferences.relay_port
-            break
-        self._preferences.host_relay = True
-        return await self._relay.invite()
-
     @property
     def wizard(self) -> Wizard | None:
         """The first-run wizard while it is open."""
         from agentnet_desktop.ui.wizard.wizard import Wizard
 
         return self.window.findChild(Wizard)
-
-
-def _sentence(error: Exception) -> str:
-    """Say what an error is: its own words when it was raised for a person."""
-    if isinstance(error, OSError):
-        where = f" ({error.filename})" if error.filename else ""
-        return tr("The system refused: {0}{1}.").format(error.strerror or type(error).__name__, where)
-    return str(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pytestqt.qtbot import QtBot
 from agentnet_desktop import profile as profile_files
 from agentnet_desktop.agent.events import ConnectionState
 from agentnet_desktop.agent.tasks import Tasks
-from agentnet_desktop.compose import open_profile
+from agentnet_desktop.compose import Account, open_profile
 from agentnet_desktop.ui.hosting.relay_process import RelayProcess, RelayState
 from agentnet_desktop.ui.navigation import PageName
 from agentnet_desktop.ui.preferences import Preferences
@@ -24,8 +25,11 @@ from agentnet_desktop.ui.session import Session
 from agentnet_desktop.ui.single_instance import InstanceServer, hand_over
 from agentnet_desktop.ui.theme.current import ThemeSwitch
 from agentnet_desktop.ui.unlock import TroublePage, UnlockPage
-from agentnet_desktop.ui.wizard.steps import IdentityStep, RelayStep
+from agentnet_desktop.ui.wizard.relay_step import Access, RelayStep
+from agentnet_desktop.ui.wizard.steps import IdentityStep
 from agentnet_desktop.ui.wizard.wizard import Place, Wizard
+from tests.issuer import ACCOUNT, PROJECT, WEB_KEY, Issuer
+from tests.processes import RelayProcess as Served
 from tests.processes import SecretService
 from tests.ui.conftest import until
 from tests.ui.test_main_job import profiles
@@ -36,7 +40,6 @@ WORDS = "a passphrase that lives as long as a test"
 
 async def load() -> Profiles:
     """As the program does, but a locked profile asks for its words."""
-    from dataclasses import replace
 
     async def opened(root: Path, passphrase: str | None, *, accept_backend: bool = False) -> Any:
         return await open_profile(root, passphrase=passphrase, accept_backend=accept_backend)
@@ -301,3 +304,193 @@ def test_preferences_are_written_only_into_a_profile_that_exists(profile: Path) 
     preferences.save()
     assert Preferences(profile).notify_details is True
     assert not profile_files.ProfilePaths(profile).settings.exists()
+
+
+# ------------------------------------------------------------------------------- joining
+
+
+async def join(session: Session, qtbot: QtBot, link: str) -> Wizard:
+    """Walk to the relay's step with an id, and paste an invite link."""
+    await until(lambda: session.window.findChild(Wizard) is not None, "the wizard")
+    wizard = session.window.findChild(Wizard)
+    assert isinstance(wizard, Wizard)
+    wizard.identity.agent_id.setText("alice")
+    wizard.identity.passphrase.setText(WORDS)
+    wizard.identity.repeated.setText(WORDS)
+    wizard.identity.vault_file.setChecked(True)
+    qtbot.mouseClick(wizard.next, Qt.MouseButton.LeftButton)
+    wizard.relay.take_invite(link)
+    return wizard
+
+
+def to_the_end(wizard: Wizard, qtbot: QtBot) -> None:
+    for _ in range(2):
+        qtbot.mouseClick(wizard.next, Qt.MouseButton.LeftButton)
+
+
+@pytest.fixture
+def firebase_relay(tmp_path: Path, issuer: Issuer) -> Iterator[Served]:
+    options = (
+        "--auth",
+        "firebase",
+        "--firebase-project",
+        PROJECT,
+        "--firebase-keys-url",
+        issuer.url + "/keys",
+    )
+    served = Served(tmp_path / "served", extra=options)
+    served.start()
+    yield served
+    served.stop()
+
+
+def at_emulator(session_load: Any, issuer: Issuer) -> Any:
+    """As the program does, but accounts are the issuer's."""
+
+    async def loaded() -> Profiles:
+        found: Profiles = await session_load()
+        return replace(found, account=lambda **given: Account(emulator=issuer.url, **given))
+
+    return loaded
+
+
+def test_an_account_signs_in_by_the_wizard_and_again_when_the_sign_in_ended(
+    run: Run, profile: Path, theme: ThemeSwitch, qtbot: QtBot, firebase_relay: Served, issuer: Issuer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setitem(globals(), "load", at_emulator(load, issuer))
+
+    async def scenario() -> None:
+        async with window(profile, theme) as session:
+            wizard = await join(session, qtbot, firebase_relay.invite_link)
+            fields = wizard.relay.fields
+            fields.choose(Access.ACCOUNT)
+            assert not wizard.next.isEnabled()
+            for edit, words in (
+                (fields.email, ACCOUNT[0]),
+                (fields.password, "wrong"),
+                (fields.api_key, WEB_KEY),
+            ):
+                edit.setText(words)
+            to_the_end(wizard, qtbot)
+            await until(lambda: wizard.notice.text(), "the refusal")
+            assert "password is wrong" in wizard.notice.text()
+            assert wizard.place() is Place.RELAY
+            assert fields.email.text() == ACCOUNT[0]
+            assert not profile_files.ProfilePaths(profile).settings.exists()
+            fields.password.setText(ACCOUNT[1])
+            issuer.life_s = 4
+            to_the_end(wizard, qtbot)
+            await until(lambda: wizard.place() is Place.CONTACT, "the last step")
+            await connected(session)
+            assert fields.password.text() == ""
+            wizard.accept()
+            banner = session.window.sign_in
+            assert banner.isHidden()
+            issuer.ended = "TOKEN_EXPIRED"
+            await until(lambda: not banner.isHidden(), "the banner")
+            issuer.ended, issuer.life_s = "", 3600
+            dialog = banner.open()
+            assert dialog.email.text() == ACCOUNT[0]
+            dialog.password.setText("wrong")
+            qtbot.mouseClick(dialog.go, Qt.MouseButton.LeftButton)
+            await until(lambda: "wrong" in dialog.notice.text(), "the refusal")
+            dialog.password.setText(ACCOUNT[1])
+            qtbot.mouseClick(dialog.go, Qt.MouseButton.LeftButton)
+            await connected(session)
+            await until(banner.isHidden, "the banner's end")
+
+    run(scenario())
+
+
+def test_an_invite_that_the_relay_refuses_leaves_nothing_and_stays_on_the_page(
+    run: Run, profile: Path, theme: ThemeSwitch, qtbot: QtBot, relay_process: Served
+) -> None:
+    used = relay_process.invite_link.partition("invite=")[0] + "invite=" + "A" * 22
+
+    async def scenario() -> None:
+        async with window(profile, theme) as session:
+            wizard = await join(session, qtbot, used)
+            to_the_end(wizard, qtbot)
+            await until(lambda: wizard.notice.text(), "the refusal")
+            assert "new invite" in wizard.notice.text()
+            assert wizard.place() is Place.RELAY
+            assert wizard.relay.invite.text() == used
+            assert not profile_files.ProfilePaths(profile).settings.exists()
+            qtbot.mouseClick(wizard.back, Qt.MouseButton.LeftButton)
+            assert wizard.identity.passphrase.text() == WORDS
+            qtbot.mouseClick(wizard.next, Qt.MouseButton.LeftButton)
+            wizard.relay.take_invite(relay_process.invite())
+            to_the_end(wizard, qtbot)
+            await until(lambda: wizard.place() is Place.CONTACT, "the last step")
+            await connected(session)
+            wizard.accept()
+
+    run(scenario())
+
+
+def test_a_relay_that_cannot_be_reached_is_told_and_the_agent_is_made(
+    run: Run, profile: Path, theme: ThemeSwitch, qtbot: QtBot
+) -> None:
+    async def scenario() -> None:
+        async with window(profile, theme) as session:
+            link = f"agentnet://join?relay=ws%3A%2F%2F127.0.0.1%3A9&name=x#invite={'A' * 22}"
+            wizard = await join(session, qtbot, link)
+            to_the_end(wizard, qtbot)
+            await until(lambda: wizard.place() is Place.CONTACT, "the last step")
+            await until(lambda: "nothing listens" in wizard.contact.connection.text(), "what is wrong")
+            wizard.accept()
+
+    run(scenario())
+
+
+def test_a_first_run_that_is_left_after_a_failure_leaves_no_folder(
+    run: Run, profile: Path, theme: ThemeSwitch, qtbot: QtBot, no_keyring: None
+) -> None:
+    async def scenario() -> None:
+        async with window(profile, theme) as session:
+            wizard = await fill_in(session, qtbot)
+            await until(lambda: wizard.notice.text(), "what is missing")
+            wizard.reject()
+
+    run(scenario())
+    assert not profile.exists()
+
+
+def test_a_link_without_encryption_needs_a_yes(qtbot: QtBot, theme: ThemeSwitch) -> None:
+    step = RelayStep()
+    qtbot.addWidget(step)
+    step.take_invite(f"agentnet://join?relay=ws%3A%2F%2Frelay.example%3A80&name=x#invite={'A' * 22}")
+    assert not step.complete()
+    assert "not encrypted" in step.notice.text()
+    assert not step.insecure.isHidden()
+    step.insecure.setChecked(True)
+    assert step.complete()
+    step.take_invite(f"agentnet://join?relay=ws%3A%2F%2F127.0.0.1%3A80&name=x#invite={'A' * 22}")
+    assert step.complete()
+    assert step.insecure.isHidden()
+
+
+def test_what_an_account_or_a_token_file_lacks_holds_the_step(
+    qtbot: QtBot, theme: ThemeSwitch, tmp_path: Path
+) -> None:
+    step = RelayStep()
+    qtbot.addWidget(step)
+    step.take_invite(f"agentnet://join?relay=wss%3A%2F%2Frelay.example%3A443&name=x#invite={'A' * 22}")
+    step.fields.choose(Access.ACCOUNT)
+    step.fields.email.setText("alice")
+    step.fields.password.setText("p")
+    step.fields.api_key.setText("k")
+    assert not step.complete()
+    assert "@" in step.notice.text()
+    step.fields.email.setText("alice@example.org")
+    assert step.complete()
+    step.fields.choose(Access.TOKEN_FILE)
+    assert not step.complete()
+    step.fields.token_file.set_path(tmp_path / "token")
+    assert not step.complete()
+    assert "no such file" in step.notice.text()
+    (tmp_path / "token").write_text("x")
+    step.fields.token_file.set_path(tmp_path)
+    step.fields.token_file.set_path(tmp_path / "token")
+    assert step.complete()

@@ -66,12 +66,15 @@ def profiles() -> Profiles:
     return Profiles(
         exists=lambda root: profile.ProfilePaths(root).settings.exists(),
         make=make,
+        account=compose.Account,
+        remove=compose.delete_profile,
         open=opened,
         restore=restored,
         keeper=lambda holder: Care(holder, kdf=Kdf.weak()),
         errors=(profile.ProfileError, VaultError, StoreError),
         locked=(PassphraseNeeded, WrongPassphrase),
         no_keyring=(NoKeyring,),
+        at_relay=(profile.SignInFailed, compose.BadProfileInput),
         backend_changed=(BackendChanged,),
     )
 

@@ -89,7 +89,7 @@ class IdentityCard(Card):
         return dialog
 
 
-class _KeeperDialog(QDialog):
+class KeeperDialog(QDialog):
     """A dialog with one act that the keeper of the profile does."""
 
     def __init__(self, bridge: Bridge, parent: QWidget, title: str, words: str, act: str, name: str) -> None:
@@ -134,7 +134,7 @@ class _KeeperDialog(QDialog):
         self.notice.show_notice(text.peer_text(sentence), Tone.BAD)
 
 
-class PassphraseDialog(_KeeperDialog):
+class PassphraseDialog(KeeperDialog):
     """Sets, changes or drops the passphrase."""
 
     def __init__(self, bridge: Bridge, parent: QWidget) -> None:
@@ -199,7 +199,7 @@ class PassphraseDialog(_KeeperDialog):
         )
 
 
-class BackupDialog(_KeeperDialog):
+class BackupDialog(KeeperDialog):
     """Writes a backup."""
 
     def __init__(self, bridge: Bridge, parent: QWidget) -> None:

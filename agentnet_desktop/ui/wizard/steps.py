@@ -1,13 +1,11 @@
-"""The steps of the first run: who you are, which relay, calendar, first contact. Each checks itself live."""
+"""The steps of the first run that need little: who you are, and the calendar. Each checks itself live."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QLineEdit, QRadioButton, QVBoxLayout, QWidget
 
-from agentnet_desktop.agent.display import agent_id_problem, invite_facts
-from agentnet_desktop.agent.errors import BadInput
-from agentnet_desktop.ui import text
+from agentnet_desktop.agent.display import agent_id_problem
 from agentnet_desktop.ui.theme.tokens import SPACE_M, SPACE_S, Tone
 from agentnet_desktop.ui.widgets.labels import Label
 from agentnet_desktop.ui.widgets.parts import Notice, button, row
@@ -99,67 +97,6 @@ class IdentityStep(Step):
     def _check(self) -> None:
         self.repeated.setVisible(bool(self.passphrase.text()))
         self.problem.show_notice(self._problem(), Tone.WARN)
-        self.changed.emit()
-
-
-class RelayStep(Step):
-    """Host a relay here, or join one by its invite link."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            self.tr("Which relay?"),
-            self.tr("A relay passes messages between agents. It cannot read them, and needs no account."),
-        )
-        self.host_here = QRadioButton(self.tr("Host one on this machine"))
-        self.host_here.setObjectName("wizard-host-here")
-        self.host_here.setChecked(True)
-        self.joined = QRadioButton(self.tr("Join one: I have an invite link"))
-        self.joined.setObjectName("wizard-join")
-        self.invite = QLineEdit()
-        self.invite.setObjectName("wizard-invite")
-        self.invite.setPlaceholderText("agentnet://join?…")
-        self.invite.setAccessibleName(self.tr("Invite link"))
-        self.insecure = QCheckBox(self.tr("Connect even though the connection is not encrypted (ws://)"))
-        self.notice = Notice()
-        self.body.addWidget(self.host_here)
-        self.body.addWidget(
-            Label(
-                self.tr("It starts with this window. You can invite others to it later."), "small", wrap=True
-            )
-        )
-        self.body.addSpacing(SPACE_M)
-        self.body.addWidget(self.joined)
-        self.body.addWidget(self.invite)
-        self.body.addWidget(self.insecure)
-        self.body.addWidget(self.notice)
-        self.body.addStretch(1)
-        self.host_here.toggled.connect(self._check)
-        self.invite.textChanged.connect(self._check)
-        self.insecure.toggled.connect(self._check)
-        self._check()
-
-    def complete(self) -> bool:
-        return self.host_here.isChecked() or bool(self.invite.text().strip() and not self._read()[1])
-
-    def _read(self) -> tuple[str, bool]:
-        """Give a sentence about the link, and whether it is a problem."""
-        try:
-            facts = invite_facts(self.invite.text())
-        except BadInput as error:
-            return str(error), True
-        relay = text.peer_text(facts.name or facts.relay, text.NAME_LIMIT)
-        return self.tr("This joins {0} at {1}.").format(
-            relay, text.peer_text(facts.relay, text.TITLE_LIMIT)
-        ), False
-
-    def _check(self) -> None:
-        joining = self.joined.isChecked()
-        self.invite.setVisible(joining)
-        self.insecure.setVisible(joining and "ws%3a%2f%2f" in self.invite.text().lower())
-        sentence, bad = self._read() if joining and self.invite.text().strip() else ("", False)
-        self.notice.show_notice(sentence, Tone.BAD if bad else Tone.GOOD)
-        if joining:
-            self.invite.setFocus()
         self.changed.emit()
 
 

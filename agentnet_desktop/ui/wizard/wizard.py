@@ -8,19 +8,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 
 from PySide6.QtCore import QSize, Signal
 from PySide6.QtWidgets import QDialog, QProgressBar, QStackedWidget, QVBoxLayout, QWidget
 
-from agentnet_desktop.agent.events import ContactView, LinkView
+from agentnet_desktop.agent.events import ConnectionState, ConnectionView, ContactView, LinkView
+from agentnet_desktop.ui import text
 from agentnet_desktop.ui.bridge import Bridge
 from agentnet_desktop.ui.contacts.add import AddContactDialog
 from agentnet_desktop.ui.contacts.my_link import LinkCard
 from agentnet_desktop.ui.theme.tokens import SPACE_L, SPACE_M, SPACE_XL, Tone
 from agentnet_desktop.ui.widgets.labels import Chip, Label
 from agentnet_desktop.ui.widgets.parts import Notice, Rule, button, row
+from agentnet_desktop.ui.wizard.relay_step import Access, AccountChoice, RelayStep
 from agentnet_desktop.ui.wizard.restore import Restore, RestoreDialog
-from agentnet_desktop.ui.wizard.steps import CalendarStep, IdentityStep, RelayStep, Step
+from agentnet_desktop.ui.wizard.steps import CalendarStep, IdentityStep, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class FirstRunChoices:
     vault_file: bool
     invite: str | None  # None: host a relay here
     insecure: bool
+    account: AccountChoice | None = None  # who signs in to Firebase
+    token_file: Path | None = None  # where another program keeps a token fresh
 
 
 class FirstRunFailed(Exception):
@@ -39,11 +44,13 @@ class FirstRunFailed(Exception):
 
     Attributes:
         needs_file: There is no keyring here; a vault file with a passphrase would do.
+        at_relay: What was said about the relay, or the sign-in, will not do.
     """
 
-    def __init__(self, sentence: str, *, needs_file: bool = False) -> None:
+    def __init__(self, sentence: str, *, needs_file: bool = False, at_relay: bool = False) -> None:
         super().__init__(sentence)
         self.needs_file = needs_file
+        self.at_relay = at_relay
 
 
 FirstRun = Callable[[FirstRunChoices], Awaitable[None]]
@@ -72,15 +79,20 @@ class ContactStep(Step):
         self._bridge = bridge
         self.link = LinkCard(self.tr("Your link, for one person"))
         self.notice = Notice()
+        self.connection = Notice()
         self.add = button(self.tr("Paste their link"), icon="user-plus", name="wizard-add", clicked=self._add)
         self.body.addWidget(self.link)
+        self.body.addWidget(self.connection)
         self.body.addWidget(self.notice)
         self.body.addLayout(row(self.add, None))
         self.body.addStretch(1)
+        bridge.connection_changed.connect(self._show_connection)
         bridge.contact_changed.connect(lambda event: self._told(event.view))
 
     def start(self) -> None:
         """Make the link, now that there is an agent."""
+        if self._bridge.agent is not None:
+            self._show_connection(self._bridge.agent.connection)
 
         def made(link: LinkView) -> None:
             self.link.show_link(link.link, link.expires_at)
@@ -92,6 +104,12 @@ class ContactStep(Step):
             done=made,
             failed=lambda sentence: self.notice.show_notice(sentence, Tone.BAD),
         )
+
+    def _show_connection(self, view: ConnectionView) -> None:
+        up = view.state is ConnectionState.CONNECTED
+        words = "" if up or not view.reason else text.peer_text(view.reason)
+        again = self.tr("Your agent goes on trying, and what you write waits for it.")
+        self.connection.show_notice(f"{words} {again}" if words else "", Tone.WARN)
 
     def _add(self) -> None:
         AddContactDialog(self._bridge, self).open()
@@ -162,14 +180,22 @@ class Wizard(QDialog):
 
     def choices(self) -> FirstRunChoices:
         """Give what is filled in so far."""
-        joining = self.relay.joined.isChecked()
+        joining, fields = self.relay.joined.isChecked(), self.relay.fields
+        by_file = joining and fields.access() is Access.TOKEN_FILE
         return FirstRunChoices(
             agent_id=self.identity.agent_id.text(),
             passphrase=self.identity.passphrase.text() or None,
             vault_file=self.identity.vault_file.isChecked(),
             invite=self.relay.invite.text().strip() if joining else None,
             insecure=joining and self.relay.insecure.isChecked(),
+            account=fields.account() if joining else None,
+            token_file=fields.token_file.path() if by_file else None,
         )
+
+    def reject(self) -> None:
+        """Close, unless the agent is being made at this moment."""
+        if self._progress.isHidden():
+            super().reject()
 
     def _passphrase_agrees(self) -> bool:
         return self.identity.passphrase.text() == self.identity.repeated.text()
@@ -218,10 +244,20 @@ class Wizard(QDialog):
             if failure.needs_file:
                 self._go(Place.IDENTITY)
                 self.identity.vault_file.setChecked(True)
+            elif failure.at_relay:
+                self._go(Place.RELAY)
             self._update()
-            self.notice.show_notice(str(failure), Tone.BAD)
+            self.notice.show_notice(text.peer_text(str(failure)), Tone.BAD)
             return
+        except BaseException:
+            self._progress.hide()
+            self._update()
+            self.notice.show_notice(
+                self.tr("Something went wrong inside; nothing was made. Try again."), Tone.BAD
+            )
+            raise
         self._progress.hide()
+        self.relay.fields.password.clear()
         self.made = True
         self._go(Place.CONTACT)
         self.contact.start()
