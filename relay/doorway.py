@@ -20,8 +20,6 @@ from relay.websocket import WebSocket
 _log = logging.getLogger(__name__)
 
 _BACKLOG: Final = 4096
-_AT_ONCE: Final = 64
-"""How many sockets are accepted in one turn of the loop; then others have theirs."""
 _PAUSE_S: Final = 1.0
 """How long nothing is accepted after the system refused, as when there are no more file descriptors."""
 
@@ -87,14 +85,14 @@ class Doorway:
             listener.close()
 
     async def _accept(self, listener: socket.socket) -> None:
+        """Accept one socket in a turn of the loop, so that those who are in have theirs."""
         loop = asyncio.get_running_loop()
         while True:
             try:
                 self._come(*await loop.sock_accept(listener))
-                for _ in range(_AT_ONCE - 1):
-                    self._come(*listener.accept())
-            except (BlockingIOError, ConnectionAbortedError):
-                continue  # no more wait, or one has given up
+                await asyncio.sleep(0)
+            except ConnectionAbortedError:
+                continue  # it has given up
             except OSError as problem:
                 _log.error("cannot accept connections: %s", problem.strerror)
                 await asyncio.sleep(_PAUSE_S)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 _CROWD: Final = 100
+_PAUSE_MS: Final = 10_000
 
 
 class Ebb:
@@ -19,17 +20,20 @@ class Ebb:
 
     def __init__(self) -> None:
         self._most = 0
+        self._came_at: int | None = None
 
-    def has_come(self, connections: int) -> bool:
+    def has_come(self, connections: int, now: int) -> bool:
         """Whether at least a hundred connections, and half of the most there were, have gone.
 
         Args:
             connections: how many are open now. Once it has come, counting starts anew from them.
+            now: ms on a monotonic clock. It comes every 10 s at most, since giving memory back costs time.
         """
         self._most = max(self._most, connections)
-        if self._most - connections < max(_CROWD, self._most / 2):
+        is_too_soon = self._came_at is not None and now - self._came_at < _PAUSE_MS
+        if is_too_soon or self._most - connections < max(_CROWD, self._most / 2):
             return False
-        self._most = connections
+        self._most, self._came_at = connections, now
         return True
 
 

@@ -277,7 +277,8 @@ class Server:
             counters.connections = self.relay.meters.open
             counters.unauthenticated_connections = self.relay.meters.unauthenticated
             await self._sweep()
-            if self._trim is not None and self._ebb.has_come(counters.connections):
+            if self._trim is not None and self._ebb.has_come(counters.connections, now):
+                gc.collect()  # empties the interpreter's own free lists
                 self._trim(0)
             if count % _PRUNE_TICKS == 0:
                 self.relay.meters.prune(now)

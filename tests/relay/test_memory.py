@@ -166,11 +166,12 @@ async def test_memory_goes_back_to_the_system_when_a_crowd_has_gone(here: Here) 
             await witness.settled()
 
 
-def test_the_ebb_comes_once_for_each_crowd_that_has_gone() -> None:
+def test_the_ebb_comes_once_for_each_crowd_that_has_gone_and_every_ten_seconds_at_most() -> None:
     ebb = Ebb()
-    assert [ebb.has_come(count) for count in (5, 300, 250, 151)] == [False] * 4
-    assert [ebb.has_come(count) for count in (150, 51, 50)] == [True, False, True]
-    assert not ebb.has_come(0)  # fewer than a hundred are no crowd
+    assert [ebb.has_come(count, 0) for count in (5, 300, 250, 151)] == [False] * 4
+    assert [ebb.has_come(count, 0) for count in (150, 51, 50)] == [True, False, False]
+    assert [ebb.has_come(50, now) for now in (9999, 10_000, 30_000)] == [False, True, False]
+    assert not ebb.has_come(0, 60_000)  # fewer than a hundred are no crowd
 
 
 def test_memory_that_is_held_at_the_top_of_the_heap_goes_back() -> None:
