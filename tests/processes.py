@@ -219,6 +219,7 @@ class RelayProcess:
         url: its base address, `ws://127.0.0.1:PORT`; stays the same over a restart.
         invite_link: the link that the first start printed.
         extra: further arguments of `serve`.
+        log: what it writes to stderr.
     """
 
     data_dir: Path
@@ -227,6 +228,7 @@ class RelayProcess:
     url: str = ""
     invite_link: str = ""
     lines: Lines | None = None
+    log: Lines | None = None
     process: subprocess.Popen[str] | None = field(default=None, repr=False)
 
     def start(self) -> None:
@@ -245,7 +247,7 @@ class RelayProcess:
         )
         assert self.process.stdout is not None and self.process.stderr is not None
         self.lines = Lines(self.process.stdout)
-        errors = Lines(self.process.stderr)
+        self.log = errors = Lines(self.process.stderr)
         try:
             match = self.lines.until(r"listening on (wss?://\S+:(\d+))")
         except (EOFError, TimeoutError) as problem:

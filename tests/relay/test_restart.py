@@ -12,12 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from agentnet_desktop.crypto.keys import IdentityKey
 from agentnet_desktop.protocol.contact_link import parse_invite_link
 from agentnet_desktop.transport.signals import State
 from relay.tls import self_signed
+from tests.processes import RelayProcess
 from tests.relay.conftest import Client, Net
 from tests.transport.small_relay import at_desk
 from tests.transport.test_with_relay import local_tokens
@@ -102,15 +104,16 @@ class Pair:
         assert set(self.delivered) <= self.stored
 
 
-async def test_nothing_delivered_is_lost_over_a_stop_and_both_are_back_in_time(
-    start_net: Callable[..., Net],
+@pytest.mark.parametrize("end", [RelayProcess.stop, RelayProcess.kill])
+async def test_nothing_delivered_is_lost_over_an_end_and_all_are_back_in_time(
+    start_net: Callable[..., Net], end: Callable[[RelayProcess], int | None]
 ) -> None:
     net = start_net("--drain", "0.2", "--limits-address-connections-burst", "10000")
 
     async def restart(pair: Pair) -> None:
         relay = net.relay
         pair.up.clear()
-        assert await asyncio.to_thread(relay.stop) == 0
+        assert not await asyncio.to_thread(end, relay)
         before = len(pair.joined)
         await asyncio.to_thread(relay.start)
         started = time.monotonic()
