@@ -178,14 +178,50 @@ async def steps(address: str) -> None:
         assert await first_word(strict, "alice", invited) == "401", "an unsigned token was taken"
 
 
+def agentnet(profile: Path, *words: str) -> str:
+    """Run a command of `agentnet` on a profile; gives what it printed, and fails when it does."""
+    command = [sys.executable, "-m", "agentnet_desktop.cli", *words, "--profile", str(profile)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def whole_way(address: str) -> None:
+    """As a person does it: init with the account, connect, sign in again, connect without a password."""
+    with tempfile.TemporaryDirectory() as folder, relay("--firebase-emulator") as ours:
+        profile, words, password = (Path(folder) / name for name in ("profile", "words", "password"))
+        words.write_text("a passphrase of no worth")
+        password.write_text(ACCOUNT[1])
+        secret = ("--passphrase-file", str(words))
+        where = ("--invite", ours.invite_link, "--firebase-emulator", address, "--firebase-key", "any")
+        who = (
+            "--agent-id",
+            "alice",
+            "--auth",
+            "firebase",
+            "--email",
+            ACCOUNT[0],
+            "--password-file",
+            str(password),
+        )
+        agentnet(profile, "init", *who, *where, "--key-store", "file", *secret)
+        assert '"state":"ok"' in agentnet(profile, "doctor", "--json", *secret)
+        again = agentnet(profile, "keys", "signin", "--password-file", str(password), "--json", *secret)
+        assert json.loads(again)["connected"] is True
+        shown = json.loads(agentnet(profile, "keys", "show", "--json", *secret))
+        assert (shown["account"], shown["enrolled"]) == (ACCOUNT[0], True)
+
+
 def main(short: bool) -> int:
     """Run all steps; `short` makes no difference."""
     del short
     with emulator() as address:
         sign_up(address)
         asyncio.run(steps(address))
+        whole_way(address)
     print(
-        "Signed in, claimed, refreshed, came back; refused without the invite, and without the emulator's flag."
+        "Signed in, claimed, refreshed, came back; refused without the invite, and without the emulator's flag. "
+        "The same by `agentnet init` and `keys signin`."
     )
     return 0
 
