@@ -7,10 +7,12 @@ from PySide6.QtWidgets import QPushButton, QStatusBar
 
 from agentnet_desktop.agent.events import AgentSnapshot, ConnectionState, ConnectionView
 from agentnet_desktop.ui.bridge import Bridge
-from agentnet_desktop.ui.text import NAME_LIMIT, exact, key_store, peer_text, tooltip
+from agentnet_desktop.ui.text import exact, key_store, peer_text, tooltip
 from agentnet_desktop.ui.theme import icons
 from agentnet_desktop.ui.theme.tokens import Tone
 from agentnet_desktop.ui.widgets.labels import ink_token
+
+_RELAY_LIMIT = 28  # the warnings beside it stay in sight in a small window; the tooltip has the address
 
 
 def _part(icon: str, token: str, name: str) -> QPushButton:
@@ -79,7 +81,7 @@ class StatusBar(QStatusBar):
     def _connection_words(self, view: ConnectionView | None) -> tuple[str, Tone, str]:
         if view is None:
             return self.tr("Starting …"), Tone.NEUTRAL, "hourglass"
-        relay = peer_text(view.relay_name or view.relay_url, NAME_LIMIT)
+        relay = peer_text(view.relay_name or view.relay_url, _RELAY_LIMIT)
         match view.state:
             case ConnectionState.CONNECTED:
                 trip = "" if view.round_trip_ms is None else f" · {view.round_trip_ms:.0f} ms"

@@ -271,3 +271,16 @@ def test_every_control_has_a_name_for_a_screen_reader(dialog: ProposalDialog) ->
         and not (isinstance(widget, QAbstractButton) and widget.text())
     ]  # fmt: skip
     assert nameless == []
+
+
+def test_a_long_name_pushes_nothing_out_of_sight(
+    dialog: ProposalDialog, bridge: Bridge, qtbot: QtBot
+) -> None:
+    bridge.attached.emit(snapshot(contacts=(contact("bob", name="Bartholomew " * 5),)))
+    dialog.ask(proposal())
+    widget = dialog.widget
+    qtbot.waitUntil(lambda: widget.title.width() > 80)
+    right = widget.title.mapTo(widget, widget.title.rect().topRight()).x()
+    assert right <= widget.width()
+    assert widget._badge.mapTo(widget, widget._badge.rect().topRight()).x() <= widget.width()
+    assert "Bartholomew" in widget._peer.toolTip()

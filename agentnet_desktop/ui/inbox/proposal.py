@@ -80,6 +80,7 @@ class ProposalWidget(QWidget):
         self.title = Label(role="title", wrap=True, selectable=True)
         self._from_words = Label(role="muted")
         self._peer = Label(role="strong")
+        self._peer.setMinimumWidth(80)  # a long name makes way for what stands beside and below it
         self._badge = Badge()
         self._revision = Chip()
         self._state = Badge()
@@ -169,6 +170,7 @@ class ProposalWidget(QWidget):
         self.title.setText(text.peer_text(view.title, text.TITLE_LIMIT))
         self._from_words.setText(self.tr("From") if view.direction is Direction.IN else self.tr("To"))
         self._peer.setText(self._contacts.name_of(view.peer))
+        self._peer.setToolTip(text.tooltip(self._peer.text()))
         self._badge.set_mark(trust.contact_mark(view.peer_state or self._contacts.state_of(view.peer)))
         self._revision.setVisible(view.revision > 1)
         self._revision.set_chip(self.tr("Revision {0}").format(view.revision), Tone.ACCENT)
