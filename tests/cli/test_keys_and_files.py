@@ -165,6 +165,7 @@ def test_doctor_beside_a_running_agent_tells_of_its_connection(
         "keyring",
         "database",
         "disk",
+        "storing",
         "relay",
         "token",
         "clock",
