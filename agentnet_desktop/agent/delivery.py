@@ -265,7 +265,7 @@ class Delivery:
             return True
         if not may_send(ContactState(contact.state)):
             reason = KEY_CHANGED if contact.state == ContactState.KEY_CHANGED else NOT_APPROVED
-            outbox.park_peer(turn.session, row.peer, reason)
+            self._journal.park(turn, row.peer, reason)
             return False
         if self._presence.online(row.peer) is False and row.reason != PEER_OFFLINE:
             self.park(turn, row.peer)
@@ -285,7 +285,7 @@ class Delivery:
 
     def park(self, turn: Turn, peer: str) -> None:
         """Puts a peer's messages back until it comes online or a probe is due."""
-        outbox.park_peer(turn.session, peer, PEER_OFFLINE)
+        self._journal.park(turn, peer, PEER_OFFLINE)
         self._backlog = True
         turn.wake("probe", turn.now + self._ground.timing.probe)
 
@@ -319,8 +319,19 @@ class Delivery:
     def _end(self, turn: Turn, row: OutboxRow, state: DeliveryState, reason: str) -> None:
         outbox.settle(turn.session, row.message_id, state, turn.now, reason)
         self._journal.state(turn, row.log_seq, state, reason)
+        self._let_go(turn, row)
         self.settled(turn, row.message_id)
         self.on_ended(turn, row, reason)
+
+    def _let_go(self, turn: Turn, row: OutboxRow) -> None:
+        """Notes that a contact's messages are not held any more, once the last held one went its way."""
+        contact = contacts.get(turn.session, row.peer) if row.reason == KEY_CHANGED else None
+        if contact is None or not contact.held:
+            return
+        if not any(other.reason == KEY_CHANGED for other in outbox.of_peer(turn.session, row.peer)):
+            contact = replace(contact, held=0)
+            contacts.save(turn.session, contact)
+            self._presence.tell(turn, contact)
 
     def came_back(self, message_id: str) -> None:
         """Notes that a message is not on its way any more."""
@@ -355,6 +366,7 @@ class Delivery:
         if not outbox.retry(turn.session, message_id, turn.now, expiry(turn.now)):
             raise NotAllowed("This message was delivered already.")
         self._journal.state(turn, row.log_seq, DeliveryState.QUEUED, "tried again by hand")
+        self._let_go(turn, row)
         self.look(turn)
         self._changed(turn)
 
@@ -385,7 +397,7 @@ class Delivery:
         for contact in contacts.every(turn.session):
             sendable = may_send(ContactState(contact.state))
             if sendable and self._presence.online(contact.agent_id) is False:
-                parked = outbox.park_peer(turn.session, contact.agent_id, PEER_OFFLINE, probe_at=turn.now)
+                parked = self._journal.park(turn, contact.agent_id, PEER_OFFLINE, probe_at=turn.now)
                 waiting = waiting or parked > 0
         self.look(turn)
         if waiting:

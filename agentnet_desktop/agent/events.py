@@ -53,7 +53,9 @@ class ConnectionView:
     round_trip_ms: float | None = None
     retry_at: int | None = None
     reason: str = ""  # one sentence for a person; empty while all is well
-    kind: str = ""  # a stable word for `reason`, such as UNREACHABLE or SIGN_IN_ENDED; empty while all is well
+    kind: str = (
+        ""  # a stable word for `reason`, such as UNREACHABLE or SIGN_IN_ENDED; empty while all is well
+    )
     degraded: bool = False
     clock_skew_ms: int | None = None
 
@@ -205,7 +207,7 @@ class FiguresView:
     round_trip_ms: float | None  # the last one
     round_trip_p50_ms: int | None
     round_trip_p95_ms: int | None
-    latency_p50_ms: int | None  # from queued to delivered, of the last messages that were delivered
+    latency_p50_ms: int | None  # from queued to delivered, of the last 30 days; to 5 percent
     latency_p95_ms: int | None
     delivered: int  # messages that these two are of
     connections: int  # since the profile was made

@@ -1,12 +1,10 @@
 """What is measured of an agent: connect time, round trips, message latency, connections and retries.
 
 Implements the figures behind docs/protocol.md, *Debugging*. They are kept in the agent's own database, shown to the
-person, and sent nowhere. Latency and retries are read off the outbox; nothing is written for them.
+person, and sent nowhere. Latency and retries are counted by the day, in the turn that notes a delivery.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
@@ -16,7 +14,15 @@ from agentnet_desktop.agent.timing import DAY_MS
 from agentnet_desktop.store import metrics
 
 CONNECT, ROUND_TRIP, CONNECTIONS = "connect_ms", "round_trip_ms", "connections"
+LATENCY, RETRIES = "latency_ms", "retries"
 _KEPT_MS = 30 * DAY_MS
+
+
+def note_delivery(session: Session, now: int, queued_at: int, attempts: int) -> None:
+    """Counts a message that was delivered at `now` (ms): how long it took since `queued_at`, and what it was retried."""
+    metrics.note(session, LATENCY, now, max(0, now - queued_at))
+    for retry in range(1, attempts):
+        metrics.note(session, RETRIES, now, retry)
 
 
 class Figures:
@@ -65,8 +71,6 @@ class Figures:
 
     def _read(self, session: Session) -> FiguresView:
         since = self._ground.clock() - _KEPT_MS
-        sent = metrics.deliveries(session)
-        latencies = sorted(one.took for one in sent)
         return FiguresView(
             connected_since=self._since,
             connect_ms=self._connect_ms,
@@ -74,19 +78,14 @@ class Figures:
             round_trip_ms=self._round_trip_ms,
             round_trip_p50_ms=metrics.percentile(session, ROUND_TRIP, since, 0.5),
             round_trip_p95_ms=metrics.percentile(session, ROUND_TRIP, since, 0.95),
-            latency_p50_ms=_share(latencies, 0.5),
-            latency_p95_ms=_share(latencies, 0.95),
-            delivered=len(sent),
+            latency_p50_ms=metrics.noted_share(session, LATENCY, since, 0.5),
+            latency_p95_ms=metrics.noted_share(session, LATENCY, since, 0.95),
+            delivered=metrics.noted(session, LATENCY, since),
             connections=metrics.counters(session).get(CONNECTIONS, 0),
             reconnections=max(0, self._connections - 1),
-            retries=sum(max(0, one.attempts - 1) for one in sent),
+            retries=metrics.noted(session, RETRIES, since),
         )
 
 
 def _sample(turn: Turn, name: str, value: int) -> None:
     metrics.sample(turn.session, name, turn.now, value)
-
-
-def _share(ordered: Sequence[int], fraction: float) -> int | None:
-    """Returns the value below which `fraction` of the ordered values lie, or None of none."""
-    return ordered[min(len(ordered) - 1, int(len(ordered) * fraction))] if ordered else None

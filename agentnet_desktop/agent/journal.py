@@ -19,8 +19,9 @@ from agentnet_desktop.agent.events import (
 )
 from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.agent.log_queries import view
+from agentnet_desktop.agent.trust import KEY_CHANGED
 from agentnet_desktop.crypto.errors import BadSignature, CryptoError
-from agentnet_desktop.store import audit_log, contacts
+from agentnet_desktop.store import audit_log, contacts, outbox
 from agentnet_desktop.store.audit_log import LogEntry, NewEntry, SecurityEvent
 from agentnet_desktop.store.outbox import OutboxRow
 from relay.wire.codec import Decoded, Format, encode
@@ -214,6 +215,18 @@ class Journal:
         entry = audit_log.set_state(turn.session, log_seq, state, turn.now, detail)
         if entry is not None:
             turn.changed[log_seq] = view(entry)
+
+    def park(self, turn: Turn, peer: str, reason: str, probe_at: int | None = None) -> int:
+        """Puts a peer's messages back to wait; those that were on their way show it. See `outbox.park_peer`."""
+        for row in outbox.under_way(turn.session, peer):
+            if row.log_seq is not None:
+                found = audit_log.set_state(
+                    turn.session, row.log_seq, "QUEUED", turn.now, reason, repeat=False
+                )
+                turn.changed.update({} if found is None else {row.log_seq: view(found)})
+        # What is held until a person has judged a key must not go because its peer came online meanwhile.
+        beside = "" if reason == KEY_CHANGED else KEY_CHANGED
+        return outbox.park_peer(turn.session, peer, reason, probe_at, beside=beside)
 
     # ---------------------------------------------------------------------------------------- security
 

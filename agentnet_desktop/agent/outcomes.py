@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from agentnet_desktop.agent.delivery import TOUCH_MS, Delivery
 from agentnet_desktop.agent.events import Verified
+from agentnet_desktop.agent.figures import note_delivery
 from agentnet_desktop.agent.ground import Turn
 from agentnet_desktop.crypto.errors import CryptoError
 from agentnet_desktop.crypto.session import verify_receipt
@@ -101,6 +102,7 @@ class Outcomes:
     def _delivered(self, turn: Turn, row: OutboxRow, contact: Contact) -> None:
         state = next_state(DeliveryState(row.state), DeliveryEvent.RECEIPT)
         outbox.settle(turn.session, row.message_id, state, turn.now)
+        note_delivery(turn.session, turn.now, row.created_at, row.attempts)
         if turn.now - (contact.last_exchange_at or 0) >= TOUCH_MS:
             contacts.touch(turn.session, row.peer, turn.now)
         self._journal.state(turn, row.log_seq, state, "receipt verified")
@@ -149,8 +151,8 @@ class Outcomes:
     def _not_found(self, turn: Turn, row: OutboxRow) -> None:
         self._presence.note(row.peer, False)
         outbox.give_back_attempt(turn.session, row.message_id)
-        self._delivery.park(turn, row.peer)
         self._journal.state(turn, row.log_seq, DeliveryState.QUEUED, "recipient not found")
+        self._delivery.park(turn, row.peer)
         self._delivery.came_back(row.message_id)
 
     def peer_error(self, turn: Turn, peer: str, error: ErrorContent) -> None:

@@ -237,7 +237,7 @@ class People:
         for known in sessions.conversations(turn.session, contact.agent_id):
             if known.ended_at is None:
                 sessions.save_conversation(turn.session, replace(known, ended_at=turn.now))
-        held = outbox.park_peer(turn.session, contact.agent_id, KEY_CHANGED)
+        held = self._journal.park(turn, contact.agent_id, KEY_CHANGED)
         contact = self._move(
             turn,
             contact,

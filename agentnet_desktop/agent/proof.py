@@ -160,7 +160,7 @@ class Proof:
             BadInput: a file is no export, or both are of the same agent.
             AgentError: one cannot be read.
         """
-        return await _reading(on_a_thread(lambda _tick: compare_files(first, second), None))
+        return await _reading(on_a_thread(lambda tick: compare_files(first, second, tick), None))
 
 
 async def _reading(work: Coroutine[Any, Any, T]) -> T:

@@ -17,11 +17,14 @@ from agentnet_desktop.agent.errors import BadInput
 from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.agent.log_queries import view
 from agentnet_desktop.agent.timing import DAY_MS
-from agentnet_desktop.store import log_retention, settings
+from agentnet_desktop.store import inbox, log_retention, outbox, settings
 from agentnet_desktop.store.errors import StoreError
 from agentnet_desktop.store.log_retention import DiskUse
 
 MEGABYTE = 1_048_576
+DELIVERED_DAYS = 7
+FAILED_DAYS = 90
+RECEIVED_DAYS = FAILED_DAYS + 30  # a message tried again by hand at the last moment, and its life after that
 _SETTING = "log_retention"
 _KEY = "retention"
 _BATCH = 200  # entries in one transaction
@@ -82,6 +85,8 @@ class Retention:
 
     async def run(self) -> None:
         """Deletes what is to go, in small transactions, then gives the room back to the disk."""
+        while await self._ground.turn(_forget_deliveries):
+            continue
         while await self._ground.turn(self._forget):
             continue
         before: int | None = None
@@ -112,6 +117,19 @@ class Retention:
             return False
         turn.appended.append(view(said))
         return True
+
+
+def _forget_deliveries(turn: Turn) -> int:
+    """Forgets some messages whose way ended long ago; the log keeps what was said. Returns how many went.
+
+    Delivered ones go after a week, or as soon as the log forgets them; what a person may try again stays longer, and
+    what came in as long as any sender could repeat it.
+    """
+    days = _rule(turn.session).days
+    delivered = turn.now - min(DELIVERED_DAYS, days or DELIVERED_DAYS) * DAY_MS
+    gone = outbox.forget_settled(turn.session, delivered, _BATCH, ("DELIVERED",))
+    gone += outbox.forget_settled(turn.session, turn.now - FAILED_DAYS * DAY_MS, _BATCH)
+    return gone + inbox.forget(turn.session, turn.now - RECEIVED_DAYS * DAY_MS, _BATCH)
 
 
 def _rule(session: Session) -> RetentionRule:

@@ -16,7 +16,7 @@ from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.crypto.errors import CryptoError
 from agentnet_desktop.crypto.handshake import Offer, check_contact_proof
 from agentnet_desktop.protocol.contact import ContactEvent, ContactState, gets_answers, next_state
-from agentnet_desktop.store import contacts, outbox
+from agentnet_desktop.store import contacts
 from agentnet_desktop.store.contacts import Contact
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Trust:
             candidate_key=offer.identity_key,
             state_before_change=before,
         )
-        outbox.park_peer(turn.session, contact.agent_id, KEY_CHANGED)
+        self._journal.park(turn, contact.agent_id, KEY_CHANGED)
         if not repeated:
             name = self._journal.name(turn, contact.agent_id)
             self._journal.security(

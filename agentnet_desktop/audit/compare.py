@@ -7,7 +7,7 @@ in the log that the recipient shows. Each file should be verified first; this mo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,8 +43,15 @@ class _Side:
     hashes: set[bytes] = field(default_factory=set)
 
 
-def compare_files(first: Path, second: Path) -> list[Difference]:
+def compare_files(
+    first: Path, second: Path, progress: Callable[[int], None] | None = None
+) -> list[Difference]:
     """Compares two JSONL exports.
+
+    Args:
+        first: one party's.
+        second: the other's.
+        progress: is told the place of each entry; what it raises ends the walk.
 
     Returns:
         The differences, those of the first file before those of the second, each in its log's order.
@@ -57,7 +64,8 @@ def compare_files(first: Path, second: Path) -> list[Difference]:
     names = [read_header(path).agent_id for path in (first, second)]
     if agent_key(names[0]) == agent_key(names[1]):
         raise ValueError(f"Both files are logs of {names[0]}; compare logs of two parties.")
-    a, b = _read(first, names[0], names[1]), _read(second, names[1], names[0])
+    a = _read(first, names[0], names[1], progress)
+    b = _read(second, names[1], names[0], progress)
     return [
         *_messages(a, b, "ONLY_IN_FIRST"),
         *_heads(a, b),
@@ -66,12 +74,14 @@ def compare_files(first: Path, second: Path) -> list[Difference]:
     ]
 
 
-def _read(path: Path, own: str, other: str) -> _Side:
+def _read(path: Path, own: str, other: str, progress: Callable[[int], None] | None) -> _Side:
     side = _Side(own)
     for part in read_lines(path):
         if not isinstance(part, Item):
             continue
         side.hashes.add(part.entry_hash)
+        if progress is not None:
+            progress(part.seq)
         if agent_key(part.text("peer")) == agent_key(other) and part.wire is not None:
             _note(side, part)
     return side

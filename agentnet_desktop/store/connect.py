@@ -8,6 +8,7 @@ stderr. The key is raw: 32 random bytes need no stretching.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from sqlalchemy.pool import QueuePool
 
 from agentnet_desktop.store.errors import (
     Corrupt,
+    DiskFault,
     DiskFull,
     InUse,
     ReadCancelled,
@@ -28,6 +30,7 @@ from agentnet_desktop.store.errors import (
 
 KEY_BYTES = 32
 BUSY_SECONDS = 5.0
+_NO_ROOM = 256 * 1024  # bytes; SQLite grows its side files by 32 KiB and more
 _PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",
@@ -46,7 +49,7 @@ _FAULTS: tuple[tuple[str, type[StoreError]], ...] = (
     ("readonly", ReadOnly),
     ("unable to open", ReadOnly),
     ("database is locked", InUse),
-    ("disk i/o error", DiskFull),
+    ("disk i/o error", DiskFault),
     ("interrupted", ReadCancelled),
 )
 
@@ -122,5 +125,13 @@ def fault(path: Path, error: BaseException) -> StoreError | None:
     text = str(original).lower()
     for words, kind in _FAULTS:
         if words in text:
-            return kind(path)
+            # A side file that cannot grow on a full disk is an I/O error to SQLite, too.
+            return DiskFull(path) if kind is DiskFault and _is_full(path) else kind(path)
     return None
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.parent).free < _NO_ROOM
+    except OSError:
+        return False

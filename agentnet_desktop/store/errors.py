@@ -83,6 +83,16 @@ class DiskFull(StoreError):
     sentence = "The disk that holds {path} is full: nothing new can be stored until there is room again."
 
 
+class DiskFault(StoreError):
+    """The disk did not read or write what it was asked to. What was not yet acknowledged was not stored."""
+
+    kind = "DISK_FAULT"
+    sentence = (
+        "The disk that holds {path} reports an error: nothing can be stored now. Look at the disk and its "
+        "connection; a copy of the profile's folder on another disk is a good idea."
+    )
+
+
 class InUse(StoreError):
     """Another process holds the write lock for too long."""
 

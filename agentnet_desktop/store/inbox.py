@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.store.models import InboxModel, ReorderModel
@@ -77,9 +77,10 @@ def set_aside(session: Session, limit: int = 1000) -> list[InboxRow]:
     return _rows.all(session, found)
 
 
-def forget(session: Session, before: int) -> int:
-    """Deletes messages received before a time (ms), after which their senders cannot repeat them."""
-    return changed(session, _rows.delete(_c.received_at < before))
+def forget(session: Session, before: int, limit: int = 1000) -> int:
+    """Deletes some messages received before a time (ms), after which their senders cannot repeat them."""
+    old = select(_c.peer_key, _c.message_id).where(_c.received_at < before).limit(limit)
+    return changed(session, _rows.delete(tuple_(_c.peer_key, _c.message_id).in_(old)))
 
 
 # --- messages ahead of their turn ---

@@ -5,6 +5,7 @@ For figures shown to the person and to `doctor`. Nothing is sent anywhere.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import cast
 
@@ -12,11 +13,19 @@ from sqlalchemy import Table, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
-from agentnet_desktop.store.models import CounterModel, OutboxModel, SampleModel
+from agentnet_desktop.store.models import CounterModel, FigureModel, SampleModel
+from agentnet_desktop.store.prepared import Prepared
 
 _counter = cast(Table, CounterModel.__table__)
 _sample = cast(Table, SampleModel.__table__)
-_outbox = cast(Table, OutboxModel.__table__)
+_figure = cast(Table, FigureModel.__table__)
+DAY_MS = 86_400_000
+_STEPS = 8  # of the scale, for each doubling of a value
+_add = insert(_figure)
+_note = Prepared(
+    _add.on_conflict_do_update(set_={"count": _figure.c.count + _add.excluded.count}),
+    ("day", "name", "step", "count"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +36,39 @@ class Sample:
     value: int
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """How long one message took from queued to delivered (ms), and in how many attempts."""
+def note(session: Session, name: str, time: int, value: int) -> None:
+    """Counts a value among those of its day, for what is measured with every message.
 
-    took: int
-    attempts: int
+    Args:
+        session: of the job.
+        name: what was measured.
+        time: in ms.
+        value: 0 or more; kept to 5 percent.
+    """
+    step = round(_STEPS * math.log2(value + 1))
+    _note.run(session, {"day": time // DAY_MS, "name": name, "step": step, "count": 1})
 
 
-def deliveries(session: Session, limit: int = 200) -> list[Delivery]:
-    """Returns the last messages that were delivered and are not forgotten yet, newest first."""
-    c = _outbox.c
-    newest = (
-        select(c.settled_at - c.created_at, c.attempts)
-        .where(c.settled_at.is_not(None), c.state == "DELIVERED")
-        .order_by(c.settled_at.desc())
-        .limit(limit)
+def noted(session: Session, name: str, since: int) -> int:
+    """Returns how many values of a name were noted since the day of a time (ms)."""
+    where = (_figure.c.name == name, _figure.c.day >= since // DAY_MS)
+    return int(
+        session.execute(select(func.coalesce(func.sum(_figure.c.count), 0)).where(*where)).scalar_one()
     )
-    return [Delivery(max(0, took), attempts) for took, attempts in session.execute(newest)]
+
+
+def noted_share(session: Session, name: str, since: int, fraction: float) -> int | None:
+    """Returns the value below which `fraction` (0 to 1) of those noted since the day of a time (ms) lie, or None."""
+    c = _figure.c
+    where = (c.name == name, c.day >= since // DAY_MS)
+    steps = select(c.step, func.sum(c.count)).where(*where).group_by(c.step).order_by(c.step)
+    found = session.execute(steps).all()
+    left = min(sum(count for _, count in found) - 1, int(sum(count for _, count in found) * fraction))
+    for step, count in found:
+        if left < count:
+            return round(math.exp2(step / _STEPS)) - 1
+        left -= count
+    return None
 
 
 def count(session: Session, name: str, by: int = 1) -> None:
@@ -87,5 +111,6 @@ def percentile(session: Session, name: str, since: int, fraction: float) -> int 
 
 
 def forget_samples(session: Session, before: int) -> None:
-    """Deletes samples older than a time (ms)."""
+    """Deletes samples and noted values older than a time (ms)."""
+    session.execute(delete(_figure).where(_figure.c.day < before // DAY_MS))
     session.execute(delete(_sample).where(_sample.c.time < before))

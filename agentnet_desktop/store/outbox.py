@@ -278,15 +278,26 @@ def wake_conversation(session: Session, peer: str, conversation_id: str, now: in
     return changed(session, _rows.update(*where).values(next_attempt_at=now, reason=""))
 
 
-def park_peer(session: Session, peer: str, reason: str, probe_at: int | None = None) -> int:
+def under_way(session: Session, peer: str) -> list[OutboxRow]:
+    """Returns a peer's messages that were sent and are not settled, in order; at most as many as may be in flight."""
+    where = (_c.peer == peer, _c.settled_at.is_(None), _c.state.in_(("IN_FLIGHT", "ROUTED")))
+    return _rows.all(session, _rows.select(*where).order_by(_c.position))
+
+
+def park_peer(
+    session: Session, peer: str, reason: str, probe_at: int | None = None, *, beside: str = ""
+) -> int:
     """Puts a peer's unsettled messages back to QUEUED, waiting for `reason` (the peer is offline, a key changed).
 
-    The oldest one is due again at `probe_at` (ms), if given; those behind it wait for it.
+    The oldest one is due again at `probe_at` (ms), if given; those behind it wait for it. What waits for the reason
+    `beside` goes on waiting for that.
 
     Returns:
         How many wait.
     """
-    where = (_c.peer == peer, _c.settled_at.is_(None))
+    where = [_c.peer == peer, _c.settled_at.is_(None)]
+    if beside:
+        where.append(_c.reason != beside)
     parked = changed(
         session, _rows.update(*where).values(state="QUEUED", next_attempt_at=None, reason=reason)
     )
@@ -398,9 +409,12 @@ def pull_in(session: Session, now: int, *, retry: int, life: int) -> int:
     return changed(session, _rows.update(*waits).values(next_attempt_at=now))
 
 
-def forget_settled(session: Session, before: int, limit: int = 1000) -> int:
-    """Deletes messages settled before a time (ms), with their digests; returns how many."""
-    old = select(_c.message_id).where(_c.settled_at.is_not(None), _c.settled_at < before).limit(limit)
+def forget_settled(session: Session, before: int, limit: int = 1000, states: Sequence[str] = ()) -> int:
+    """Deletes messages settled before a time (ms), of all outcomes or some, with their digests; returns how many."""
+    where = [_c.settled_at.is_not(None), _c.settled_at < before]
+    if states:
+        where.append(_c.state.in_(states))
+    old = select(_c.message_id).where(*where).limit(limit)
     gone = list(session.execute(old).scalars())
     session.execute(_digests.delete(_digests.c.message_id.in_(gone)))
     return changed(session, _rows.delete(_c.message_id.in_(gone)))

@@ -50,7 +50,7 @@ def figures_facts(figures: FiguresView, now: int) -> list[tuple[str, str]]:
     """List what was measured, as names and values with the time they are of; "–" where nothing was."""
     since = figures.connected_since
     month = tr("in the last 30 days")
-    messages = tr("of the last {0} messages delivered").format(figures.delivered)
+    messages = tr("of {0} messages delivered in the last 30 days").format(figures.delivered)
     return [
         (tr("Connected"), tr("for {0}").format(text.duration(now - since)) if since is not None else "–"),
         (

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
+from sqlalchemy.orm import Session
 
 from agentnet_desktop.agent.errors import NotAllowed, NotFound
 from agentnet_desktop.agent.events import OutboxChanged
 from agentnet_desktop.agent.timing import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Timing
+from agentnet_desktop.agent.trust import KEY_CHANGED
+from agentnet_desktop.store import contacts, inbox, outbox
 from relay.wire import control
 from relay.wire.envelope import Envelope, MessageType
 from relay.wire.errors import ErrorCode
@@ -411,3 +415,75 @@ async def test_what_only_tells_of_delivery_does_not_wait_long(world: World, alic
     assert world.clock.ring(world.clock.now + 20)
     await world.settle()
     assert await alice.agent.outbox() == []
+
+
+async def test_a_message_put_back_to_wait_shows_that_it_waits(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    world.relay.faults.append(only(Verdict.DROP, message_type="PROPOSAL"))
+    await alice.agent.propose(["bob"], draft())
+    await world.settle()
+    assert [row.state for row in await alice.log() if row.message_type == "PROPOSAL"] == ["ROUTED"]
+    world.relay.cut(bob.agent_id)
+    await world.settle()
+    assert [row.state for row in await alice.log() if row.message_type == "PROPOSAL"] == ["QUEUED"]
+    assert (await alice.agent.proof.verify()).intact
+
+
+@pytest.mark.parametrize("what", ["cancel_message", "retry_message"])
+async def test_when_the_last_held_message_went_its_way_none_is_held(
+    world: World, friends: tuple[Peer, Peer], what: str
+) -> None:
+    alice, bob = friends
+    world.relay.cut(bob.agent_id)
+    await alice.agent.propose(["bob"], draft("One"))
+    await alice.agent.propose(["bob"], draft("Two"))
+    await world.settle()
+
+    def hold(session: Session) -> None:
+        outbox.park_peer(session, "bob", KEY_CHANGED)
+        contact = contacts.get(session, "bob")
+        assert contact is not None
+        contacts.save(session, replace(contact, held=1))
+
+    await alice.db.write(hold)
+    first, second = await alice.db.read(outbox.waiting)
+    await getattr(alice.agent, what)(first.message_id)
+    assert [view.held for view in await alice.agent.contacts()] == [True]
+    await getattr(alice.agent, what)(second.message_id)
+    assert [view.held for view in await alice.agent.contacts()] == [False]
+
+
+async def test_messages_whose_way_ended_long_ago_are_forgotten_and_the_log_stays(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    await alice.agent.propose(["bob"], draft())
+    await world.settle()
+    ours = [row for row in await alice.log() if row.message_type == "PROPOSAL"]
+    world.clock.now += 8 * DAY_MS
+    await alice.agent._retention.run()
+    assert await alice.db.read(lambda session: outbox.get(session, ours[0].message_id)) is None
+    key = alice.identity.public
+    assert await bob.db.read(lambda session: inbox.seen(session, key, ours[0].message_id)) is not None
+    world.clock.now += 130 * DAY_MS
+    await bob.agent._retention.run()
+    assert await bob.db.read(lambda session: inbox.seen(session, key, ours[0].message_id)) is None
+    assert (await alice.agent.proof.verify()).intact
+
+
+async def test_a_held_message_stays_held_when_its_peer_goes_and_comes(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    world.relay.faults.append(only(Verdict.DROP, message_type="PROPOSAL"))
+    await alice.agent.propose(["bob"], draft())
+    await world.settle()
+    await alice.db.write(lambda session: outbox.park_peer(session, "bob", KEY_CHANGED))
+    world.relay.cut(bob.agent_id)
+    await world.settle()
+    world.relay.restore(bob.agent_id)
+    await world.advance(HOUR_MS)
+    assert [row.reason for row in await alice.db.read(outbox.waiting)] == [KEY_CHANGED]
+    assert bob.arrivals() == []
