@@ -34,7 +34,7 @@ _PAIRS = 10
 _SAMPLES = 240
 _SHOWN = 12
 _LEAVE_LIMIT_S, _LOOKS = 10.0, 200
-_FILES_AFTER = 2  # SQLite may have opened its log meanwhile
+_FILES_AFTER = 4  # its database has opened its log meanwhile
 _WIDE = (
     *("--limits-address-connections-per-minute", "6000"),
     *("--limits-address-failures-per-minute", "6000"),

@@ -41,7 +41,8 @@ CIVIL: Final = 4096
 _STEP: Final = 256
 """What `websockets` is fed at a time: few enough frames, however short they are."""
 _SMALLEST_FRAME: Final = 6
-_PLAIN: Final = {0x81: Opcode.TEXT, 0x82: Opcode.BINARY}
+_TEXT: Final = 0x81
+_BINARY: Final = 0x82
 """First bytes of a frame that is a whole message: FIN, no reserved bits, a data opcode."""
 _HEAD_16: Final = struct.Struct("!BBH").pack
 _HEAD_64: Final = struct.Struct("!BBQ").pack
@@ -91,7 +92,7 @@ class WebSocket(asyncio.Protocol):
         self._pending: list[bytes] = []
         self._fragments: list[bytes] | None = None
         self._opcode = self._own_opcode = Opcode.TEXT
-        self._head = 0x81
+        self._head = _TEXT
         self._is_open = self._is_judged = self._is_waiting = False
         self._response: Response | None = None
         self._cut_at = 0
@@ -195,7 +196,8 @@ class WebSocket(asyncio.Protocol):
         """
         size, limit = len(data), self._protocol.max_message_size or 0
         now = self._host.now()
-        while size - at >= _SMALLEST_FRAME and data[at] in _PLAIN and self._is_open and not self._is_judged:
+        own = self._head
+        while size - at >= _SMALLEST_FRAME and data[at] == own and self._is_open and not self._is_judged:
             length = data[at + 1] - 0x80  # negative when not masked, which is websockets' to refuse
             start = at + 2
             if length == 126:
@@ -204,8 +206,8 @@ class WebSocket(asyncio.Protocol):
             end = start + 4 + length
             if length < 0 or length == 127 or end > size or length > limit:
                 break
-            opcode, at = _PLAIN[data[at]], end
-            self._message(apply_mask(data[start + 4 : end], data[start : start + 4]), opcode, now)
+            at = end
+            self._own_message(apply_mask(data[start + 4 : end], data[start : start + 4]), now)
             if at < size and time.perf_counter() >= until:
                 break
         return at
@@ -308,7 +310,12 @@ class WebSocket(asyncio.Protocol):
         if opcode is not self._own_opcode:
             self._run(connection.wrong_frame_type(now))
             return
-        if opcode is Opcode.TEXT and not data.isascii():
+        self._own_message(data, now)
+
+    def _own_message(self, data: bytes, now: int) -> None:
+        """A message came in the frame type of the connection's format."""
+        connection = self.connection
+        if self._head == _TEXT and not data.isascii():
             try:
                 data.decode()
             except UnicodeDecodeError:
@@ -366,7 +373,7 @@ class WebSocket(asyncio.Protocol):
                     self._take_writes()
                     self._is_open = True
                     if self.connection.format is Format.MSGPACK:
-                        self._own_opcode, self._head = Opcode.BINARY, 0x82
+                        self._own_opcode, self._head = Opcode.BINARY, _BINARY
             case Refuse(status=status, content=content):
                 self._response = None
                 self._host.relay.counters.refused_connections_total += status != 401
