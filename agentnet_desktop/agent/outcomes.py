@@ -72,10 +72,9 @@ class Outcomes:
     def _handshake_news(
         self, turn: Turn, message_id: str, state: str, tell: Callable[[Turn, str, str], bool]
     ) -> None:
-        for entry in audit_log.by_message(turn.session, message_id):
-            if entry.direction == "out" and tell(turn, entry.peer, message_id):
-                self._journal.state(turn, entry.seq, state)
-                return
+        entry = audit_log.first_sent(turn.session, message_id)
+        if entry is not None and tell(turn, entry.peer, message_id):
+            self._journal.state(turn, entry.seq, state)
 
     def receipt(self, turn: Turn, decoded: Decoded, ack: AckContent) -> None:
         """Handles ACK DELIVERED: the peer has a message on disk, by its signature."""

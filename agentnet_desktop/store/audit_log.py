@@ -75,6 +75,9 @@ _c = _entries.c
 _last = select(_c.seq, _c.entry_hash).order_by(_c.seq.desc()).limit(1)
 _by_seq = _entries.lookup(_entries.select(_c.seq == bindparam("place")))
 _by_message = _entries.lookup(_entries.select(_c.message_id == bindparam("message")).order_by(_c.seq))
+_sent = _entries.lookup(
+    _entries.select(_c.message_id == bindparam("message"), _c.direction == "out").order_by(_c.seq).limit(1)
+)
 _content_by_seq = _contents.lookup(_contents.select(_contents.c.seq == bindparam("place")))
 _insert_entry = _entries.insertion()
 _insert_content = _contents.insertion()
@@ -198,6 +201,11 @@ def get_many(session: Session, seqs: Sequence[int]) -> list[LogEntry]:
 def by_message(session: Session, message_id: str) -> list[LogEntry]:
     """Returns the entries of one message id, in the log's order."""
     return _by_message.all(session, message=message_id)
+
+
+def first_sent(session: Session, message_id: str) -> LogEntry | None:
+    """Returns the entry of a message's first sending, or None."""
+    return _sent.first(session, message=message_id)
 
 
 def entries_from(session: Session, seq: int, limit: int = 1000) -> list[LogEntry]:
