@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agentnet_desktop.ui.profiles import Profiles
 
 _RELAY_SWITCH = "--run-bundled-relay"  # a frozen build has no interpreter to give `-m relay` to
+_LEASHED_SWITCH = "--run-leashed-relay"  # the same, ending with standard input
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,6 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == [_RELAY_SWITCH]:
         return _run_relay(given[1:])
+    if given[:1] == [_LEASHED_SWITCH]:
+        from agentnet_desktop.ui.hosting import leash
+
+        leash.main(given[1:])
+        return 0
     options = _parser().parse_args(given)
     if options.offscreen or (options.demo and not _has_display()):
         os.environ["QT_QPA_PLATFORM"] = "offscreen"

@@ -130,7 +130,19 @@ class Session(QObject):
         if self._tray is not None and self._tray.present and self._preferences.close_to_tray:
             self.window.hide()
         else:
+            self._quit_wanted()
+
+    def _quit_wanted(self) -> None:
+        """End, unless guests of the bundled relay are connected: then ask first."""
+        tray = self._tray is not None and self._tray.present
+        pages = self.window.pages
+        question = pages.relay.ask_before_quit(tray=tray) if pages is not None else None
+        if question is None:
             self.close()
+            return
+        self.window.bring_forward()
+        question.quit_wanted.connect(self.close)
+        question.tray_wanted.connect(self.window.hide)
 
     async def _end(self) -> None:
         """Stop in the order in which things depend on each other; the window goes first."""
@@ -230,7 +242,7 @@ class Session(QObject):
             pages = self.window.pages
             self._tray = Tray(pages.inbox_model, pages.contacts_model, self._preferences, self)
             self._tray.show_wanted.connect(self.window.bring_forward)
-            self._tray.quit_wanted.connect(self.close)
+            self._tray.quit_wanted.connect(self._quit_wanted)
             self._tray.item_wanted.connect(self._show_item)
             self.bridge.storage_changed.connect(self._tray.tell_storage)
             if self._small and self._tray.present:
