@@ -22,7 +22,7 @@ from relay.limits import Limits
 ENVIRONMENT_PREFIX: Final = "AGENTNET_RELAY_"
 MODES: Final = ("local", "firebase", "oidc")
 OIDC_ALGORITHMS: Final = frozenset({"RS256", "PS256", "ES256"})
-_MAX_MESSAGE_BYTES: Final = (1024, 1 << 20)
+_MAX_MESSAGE_BYTES: Final = (4096, 1 << 20)  # below, hardly a sealed message fits
 
 
 class ConfigError(Exception):

@@ -24,7 +24,7 @@ OTHERS: dict[str, Any] = {
     "tls_key": "key.pem",
     "tls_self_signed": True,
     "metrics_port": 9464,
-    "max_message_bytes": 2048,
+    "max_message_bytes": 8192,
     "heartbeat_interval": 10.0,
     "idle_timeout": 100.0,
     "authentication_timeout": 3.0,
