@@ -15,6 +15,7 @@ from agentnet_desktop import doctor
 from agentnet_desktop.agent.errors import AgentError, NotAllowed
 from agentnet_desktop.compose import Holder
 from agentnet_desktop.doctor import Finding, Tell
+from agentnet_desktop.moving import move
 from agentnet_desktop.portable import back_up
 from agentnet_desktop.store.errors import StoreError
 from agentnet_desktop.vault.errors import VaultError
@@ -84,6 +85,15 @@ class Care:
             NotAllowed: wrong, refused, or not reachable; what was kept stays.
         """
         await self._holder.sign_in(email, password)
+
+    async def move(self, invite: str, *, insecure: bool) -> None:
+        """Stops the agent and writes the relay that an invite link names; the profile is to be opened anew.
+
+        Raises:
+            BadInput: the link cannot be used; the agent works on.
+            NotAllowed: it could not be written; the old relay stands.
+        """
+        await move(self._holder, invite, insecure=insecure)
 
     async def back_up(self, out: Path, passphrase: str) -> int:
         """Writes identity, pinned contacts and settings into a new file; returns how many contacts.

@@ -292,12 +292,12 @@ class Holder:
         if self._started:
             self._started = False
             await self.agent.stop()
+        if self._enrolment is not None:
+            await asyncio.wait([self._enrolment])
 
     async def close(self) -> None:
         """Stops the agent, closes the database, wipes the keys, frees the profile. Safe to call twice."""
         await self.stop()
-        if self._enrolment is not None:
-            await asyncio.wait([self._enrolment])
         await self.database.close()
         self.vault.lock()
         if self._lock is not None:

@@ -47,6 +47,9 @@ class Keeper(Protocol):
     async def sign_in(self, email: str, password: str) -> None:
         """Sign the account in anew, and connect."""
 
+    async def move(self, invite: str, *, insecure: bool) -> None:
+        """Stop the agent and write another relay, by its invite link; the profile is to be opened anew."""
+
     async def back_up(self, out: Path, passphrase: str) -> int:
         """Write a backup into a new file; gives the number of contacts in it."""
 

@@ -9,9 +9,9 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QWidget
@@ -72,6 +72,7 @@ class Session(QObject):
         self._tasks = Tasks()
         self._closing = asyncio.Event()
         self._holder: Holder | None = None
+        self._profiles: Profiles | None = None
         self._maker: FirstRunMaker | None = None
         self._relay = relay
         self._pictures = pictures
@@ -114,7 +115,7 @@ class Session(QObject):
         self._listen_for_signals()
         self._faults.install(asyncio.get_running_loop())
         try:
-            self._tasks.start(self._begin_or_tell(), name="open the profile")
+            self._tasks.start(self._or_tell(self._begin()), name="open the profile")
             await self._closing.wait()
         finally:
             await self._end()
@@ -173,10 +174,10 @@ class Session(QObject):
 
     # ------------------------------------------------------------------------------- beginning
 
-    async def _begin_or_tell(self) -> None:
-        """Begin; whatever keeps the window from its profile is shown in it, and logged."""
+    async def _or_tell(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it; whatever keeps the window from its profile is shown in it, and logged."""
         try:
-            await self._begin()
+            await work
         except ModuleNotFoundError as error:
             self._give_up(
                 self.tr("{0} is not installed: install agentnet-desktop[desktop].").format(error.name)
@@ -205,7 +206,7 @@ class Session(QObject):
     async def _begin(self) -> None:
         await asyncio.sleep(0)  # lets the frame be painted first
         self._build()
-        profiles = await self._load()
+        profiles = self._profiles = await self._load()
         if profiles.exists(self._profile):
             await self._open_existing(profiles)
         else:
@@ -240,6 +241,7 @@ class Session(QObject):
         self._instances.received.connect(self.window.take_link)
         if self.window.pages is not None:
             pages = self.window.pages
+            pages.relay.host.address.moved.connect(self._reopen)
             self._tray = Tray(pages.inbox_model, pages.contacts_model, self._preferences, self)
             self._tray.show_wanted.connect(self.window.bring_forward)
             self._tray.quit_wanted.connect(self._quit_wanted)
@@ -281,6 +283,17 @@ class Session(QObject):
                 self._ask_in_window(trouble, "trouble")
                 await next_of(trouble.again)
         self.window.show_page(PageName.INBOX)
+
+    def _reopen(self) -> None:
+        """Close the profile and open it anew: its agent has another relay."""
+        if self._profiles is not None and self._holder is not None:
+            self._tasks.start(self._or_tell(self._opened_anew(self._profiles)), name="open the profile anew")
+
+    async def _opened_anew(self, profiles: Profiles) -> None:
+        self.window.close_dialogs()
+        self.bridge.detach()
+        await self._let_go()
+        await self._open_existing(profiles)
 
     def _ask_in_window(self, page: QWidget, name: str) -> None:
         self.window.show_widget(page)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from PySide6.QtCore import Qt
@@ -39,6 +39,7 @@ from agentnet_desktop.ui.hosting.relay_process import RelayFault, RelayProcess, 
 from agentnet_desktop.ui.hosting.service import recipe
 from agentnet_desktop.ui.hosting.view import RelayPage
 from agentnet_desktop.ui.hosting.words import certificate_line, probe_verdict
+from agentnet_desktop.ui.keeper import Keeper
 from agentnet_desktop.ui.preferences import Preferences
 from agentnet_desktop.ui.theme.current import ThemeSwitch
 from agentnet_desktop.ui.theme.tokens import Tone
@@ -195,7 +196,7 @@ def test_a_host_whose_own_agent_would_lose_its_relay_is_warned(
     address = shown.host.address
     address.reach.setCurrentIndex(address.reach.findData(Reach.NETWORK.value))
     address.address.setText("10.0.0.1")
-    assert "cannot connect to this relay any more" in address.problem.text()
+    assert "connects again once you let it use this address" in address.problem.text()
     address.self_signed.setChecked(False)
     assert "contact links" in address.problem.text()
 
@@ -372,8 +373,27 @@ def test_a_self_signed_relay_is_pinned_in_its_links_and_reached(
             assert (await asyncio.to_thread(probe, here, certificate)).step is Step.REACHED
             assert (await asyncio.to_thread(probe, here, b"another")).step is Step.CERTIFICATE
             assert (await asyncio.to_thread(probe, here)).step is Step.CERTIFICATE
+            keeper = Recorder()
+            bridge.keeper = cast(Keeper, keeper)
+            bridge.snapshot = snapshot()
+            address._render()
+            qtbot.mouseClick(address.follow, Qt.MouseButton.LeftButton)
+            await until(lambda: keeper.moves, "the move of the own agent")
+            ((link, insecure),) = keeper.moves
+            assert (len(pin_of(link)), insecure) == (64, False)
+            assert "10.255.255.1" in link
 
     run(scenario())
+
+
+class Recorder:
+    """Stands for who looks after the own profile, and remembers its moves."""
+
+    def __init__(self) -> None:
+        self.moves: list[tuple[str, bool]] = []
+
+    async def move(self, invite: str, *, insecure: bool) -> None:
+        self.moves.append((invite, insecure))
 
 
 def address_certificate(folder: Path) -> bytes:

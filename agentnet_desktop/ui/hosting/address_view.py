@@ -56,6 +56,7 @@ class AddressView(QWidget):
     """The tab *Address*."""
 
     saved = Signal()  # the relay's settings changed
+    moved = Signal()  # the own agent has stopped and is to be opened at its new address
 
     def __init__(self, bridge: Bridge, relay: RelayProcess, preferences: Preferences) -> None:
         super().__init__()
@@ -68,6 +69,9 @@ class AddressView(QWidget):
         self.save = button(self.tr("Save"), kind="primary", name="relay-save", clicked=self._save)
         self.check = button(
             self.tr("Can it be reached?"), icon="search", name="relay-check", clicked=self._check
+        )
+        self.follow = button(
+            self.tr("Let my own agent use this address"), name="relay-follow", clicked=self._follow
         )
         form = QFormLayout()
         form.setHorizontalSpacing(SPACE_L)
@@ -86,13 +90,14 @@ class AddressView(QWidget):
             column(
                 form,
                 self.problem,
-                row(self.save, self.check, None),
+                row(self.save, self.check, self.follow, None),
                 self.notice,
                 self.verdict,
                 spacing=SPACE_M,
             )
         )
         relay.state_changed.connect(lambda _state: self._render())
+        bridge.attached.connect(lambda _snapshot: self._render())
         self.load()
 
     def _make_fields(self) -> None:
@@ -191,16 +196,19 @@ class AddressView(QWidget):
         self.save.setEnabled(not wrong and self._relay.state in (RelayState.STOPPED, RelayState.RUNNING))
         self.check.setVisible(public)
         self.check.setEnabled(not wrong and self._relay.state is RelayState.RUNNING)
+        running = self._relay.state is RelayState.RUNNING
+        self.follow.setVisible(running and bool(self._public) and bool(self._own_local_relay()))
 
     def _warning(self, plan: Plan) -> str:
         if plan.reach is not Reach.MACHINE and (own := self._own_local_relay()):
             if plan.reach is Reach.NETWORK and plan.self_signed:
                 words = self.tr(
-                    "Your own agent uses {0}, which is not encrypted: it cannot connect to this relay any more."
+                    "Your own agent uses {0}, which is not encrypted: it connects again once you let it use this address."
                 )
             else:
                 words = self.tr(
-                    "Your own agent stays at {0}, and its contact links name that address: guests cannot use them."
+                    "Your own agent is at {0}, and its contact links name that: guests cannot use them until you let it "
+                    "use this address."
                 )
             return words.format(own)
         if plan.reach is Reach.NETWORK and not plan.self_signed:
@@ -250,6 +258,35 @@ class AddressView(QWidget):
     def _failed(self, sentence: str) -> None:
         self._render()
         self.notice.show_notice(text.peer_text(sentence), Tone.BAD)
+
+    # ------------------------------------------------------------------------------- the own agent
+
+    def _follow(self) -> None:
+        keeper, snapshot = self._bridge.keeper, self._bridge.snapshot
+        if keeper is None or snapshot is None:
+            return
+        plain = not self._public.startswith("wss://")
+
+        async def follow() -> None:
+            link = await self._relay.invite("--agent-id", snapshot.agent_id)
+            await keeper.move(link, insecure=plain)
+
+        self.follow.setEnabled(False)
+        self._bridge.work(
+            follow,
+            name="move to the public address",
+            owner=self,
+            done=lambda _none: self._followed(),
+            failed=self._not_followed,
+        )
+
+    def _followed(self) -> None:
+        self.follow.setEnabled(True)
+        self.moved.emit()
+
+    def _not_followed(self, sentence: str) -> None:
+        self.follow.setEnabled(True)
+        self._failed(sentence)
 
     # ------------------------------------------------------------------------------- the test
 
