@@ -77,7 +77,7 @@ def figures_line(figures: FiguresView) -> str:
     if figures.connect_ms is not None:
         parts.append(tr("connecting took {0} ms the last time").format(figures.connect_ms))
     if figures.latency_p50_ms is not None:
-        words = tr("a message takes {0} ms, of the last {1} with {2} retries")
+        words = tr("a message takes {0} ms, of {1} in 30 days with {2} retries")
         parts.append(words.format(figures.latency_p50_ms, figures.delivered, figures.retries))
     parts.append(tr("{0} reconnections since the start").format(figures.reconnections))
     return "  ·  ".join(parts)

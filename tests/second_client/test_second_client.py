@@ -109,10 +109,14 @@ def names(events: list[dict[str, Any]]) -> list[str]:
 
 
 def ended_well(told: Told) -> list[dict[str, Any]]:
-    """All events of a client that did what it was told to, was refused nothing, and left in order."""
+    """All events of a client that did what it was told to, was refused nothing, and left in order.
+
+    A peer that is one command of a shell may be gone before the last receipt reaches it; the relay says so.
+    """
     events = told.finish()
     assert told.process.returncode == 0, events
-    assert not {"failed", "refused", "relayError", "peerError", "problem"} & set(names(events)), events
+    told_of = [event for event in events if event.get("errorCode") != "RECIPIENT_NOT_FOUND"]
+    assert not {"failed", "refused", "relayError", "peerError", "problem"} & set(names(told_of)), events
     assert (names(events)[-2:], events[-1]["code"]) == (["closed", "closed"], 1000)
     return events
 
