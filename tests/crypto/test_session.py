@@ -202,6 +202,10 @@ def test_wrong_arguments_are_a_bug(wrong: dict[str, Any]) -> None:
         sealed(PAIR, **wrong)
 
 
+def test_the_last_number_of_all_can_be_sent() -> None:
+    assert received(sealed(PAIR, seq=2**53 - 1).envelope).seq == 2**53 - 1
+
+
 def test_the_largest_message_fits_and_the_next_is_refused() -> None:
     room = 45_055 - len(jcs({"data": {"t": ""}, "opening": b64encode(bytes(32)), "seq": 1}))
     largest = sealed(PAIR, content={"t": "x" * room})

@@ -462,6 +462,22 @@ def test_a_new_relays_clock_has_no_offset() -> None:
     assert Relay(world.relay.settings, world.relay.meters, bytes).wall_offset == 0
 
 
+def test_an_agent_whose_connection_was_replaced_still_holds_one() -> None:
+    world = World()
+    world.open("alice")
+    world.open("alice")
+    assert world.relay.meters.agent("alice").holders == 1
+
+
+def test_the_first_message_may_be_no_larger_than_any_other() -> None:
+    world = World(Settings(relay_name="test", max_message_bytes=300))
+    alice = world.arrive()
+    alice.upgrade_requested(Format.JSON, None, "", None, 1000)
+    alice.agent_id = "alice"
+    content = {"token": "t" * 300, "agentId": "alice"}
+    assert told(world.send(alice, messageType="AUTH", content=content))[-1] == "alice closed 4401"
+
+
 def test_a_new_connection_speaks_json_over_its_link() -> None:
     world = World()
     link = Nowhere()

@@ -136,6 +136,7 @@ def test_a_ciphertext_shorter_than_its_tag_is_refused() -> None:
         ("CONNECTED", "agentId", "-a"),
         ("CONNECTED", "connectionId", "a" * 65),
         ("CONNECTED", "maxMessageBytes", 0),
+        ("CONNECTED", "maxMessageBytes", 2**53),
         ("HEARTBEAT", "timestamp", -1),
         ("HEARTBEAT", "timestamp", 2**53),
         ("ERROR", "errorCode", "lower case"),
