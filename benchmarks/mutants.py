@@ -8,10 +8,13 @@ The operators are those that remove or weaken a check, and no others:
 - a `raise`, a call for its effect, an assignment to an attribute, an entry of a table, an exception of a handler, a case
   of a `match`, its guard or one of its alternatives dropped;
 - an integer off by one, either way, in code, bounds of schemas and repetitions of regular expressions; `True` for
-  `False`; `+` for `-`;
-- a byte string, such as the separator of a domain, with its last byte changed.
+  `False`; `+` for `-`, `*` for `//`, `<<` for `>>`, `&` for `|`, and the other way round;
+- a byte string, such as the separator of a domain, with its last byte changed;
+- a named argument dropped, so that a default takes its place;
+- a loop that never runs, `break` for `continue`, `+=` that only assigns.
 
-Texts for people, annotations of arguments, and what stands in f-strings stay as they are. This module runs nothing.
+Texts, positional arguments, annotations of arguments, and what stands in f-strings stay as they are (docs/adr/0009).
+This module runs nothing.
 """
 
 from __future__ import annotations
@@ -66,6 +69,18 @@ _SWAPPED: dict[type[ast.cmpop], str] = {
     ast.Is: "is not",
     ast.IsNot: "is",
 }
+_OTHER_OPERATOR: dict[type[ast.operator], tuple[bytes, bytes]] = {
+    ast.Add: (b"+", b"-"),
+    ast.Sub: (b"-", b"+"),
+    ast.Mult: (b"*", b"//"),
+    ast.FloorDiv: (b"//", b"*"),
+    ast.Mod: (b"%", b"//"),
+    ast.LShift: (b"<<", b">>"),
+    ast.RShift: (b">>", b"<<"),
+    ast.BitAnd: (b"&", b"|"),
+    ast.BitOr: (b"|", b"&"),
+    ast.BitXor: (b"^", b"|"),
+}
 _Edit = tuple[str, int, int, bytes]  # operator, begin, end, what stands there instead
 
 
@@ -114,6 +129,7 @@ class _Finder:
             (ast.Tuple, lambda node: self._entries(node, [(part, part) for part in node.elts])),
             (ast.List, lambda node: self._entries(node, [(part, part) for part in node.elts])),
             (ast.Call, self._pattern),
+            (ast.Call, self._arguments),
         )
 
     def edits(self) -> Iterator[tuple[ast.stmt, str, str, int, int, bytes]]:
@@ -156,8 +172,12 @@ class _Finder:
                 yield "call dropped", *self._span(node), b"pass"
             case ast.Assign(targets=[ast.Attribute()]):
                 yield "assignment dropped", *self._span(node), b"pass"
-            case ast.AugAssign(op=ast.Add() | ast.Sub()):
+            case ast.AugAssign():
                 yield from self._operator(node.target, node.op, node.value, tail=b"=")
+                between = self._span(node.target)[1], self._span(node.value)[0]
+                yield "only assigned", *between, b" = "
+            case ast.For() | ast.Break() | ast.Continue():
+                yield self._loop(node)
             case ast.Match():
                 for case in node.cases:
                     yield from self._case(case)
@@ -166,6 +186,11 @@ class _Finder:
                     yield from self._handler(handler)
         for inner in _expressions_of(node):
             yield from self._expression(inner)
+
+    def _loop(self, node: ast.For | ast.Break | ast.Continue) -> _Edit:
+        if isinstance(node, ast.For):
+            return "loop never runs", *self._span(node.iter), b"()"
+        return "loop left", *self._span(node), b"continue" if isinstance(node, ast.Break) else b"break"
 
     def _case(self, case: ast.match_case) -> Iterator[_Edit]:
         begin, end = self._span(case.pattern)
@@ -244,12 +269,12 @@ class _Finder:
     def _operator(
         self, left: ast.expr, op: ast.operator, right: ast.expr, tail: bytes = b""
     ) -> Iterator[_Edit]:
-        if not isinstance(op, ast.Add | ast.Sub):
+        if type(op) not in _OTHER_OPERATOR:
             return
         begin, end = self._span(left)[1], self._span(right)[0]
-        old, new = (b"+", b"-") if isinstance(op, ast.Add) else (b"-", b"+")
+        old, new = _OTHER_OPERATOR[type(op)]
         between = self._source[begin:end]
-        yield "sign swapped", begin, end, between.replace(old + tail, new + tail, 1)
+        yield "operator swapped", begin, end, between.replace(old + tail, new + tail, 1)
 
     def _negation(self, node: ast.UnaryOp) -> Iterator[_Edit]:
         if isinstance(node.op, ast.Not):
@@ -277,6 +302,15 @@ class _Finder:
                 begin = self._span(entries[at - 1][1])[1]
             yield "entry dropped", begin, end + (comma.end() if comma else 0), b""
 
+    def _arguments(self, node: ast.Call) -> Iterator[_Edit]:
+        if isinstance(node.func, ast.Name) and node.func.id == "TypeVar":
+            return  # what it is given is for the type checker
+        for word in node.keywords:
+            if word.arg is not None:
+                begin, end = self._span(word)
+                comma = re.match(rb"\s*,", self._source[end:])
+                yield "argument dropped", begin, end + (comma.end() if comma else 0), b""
+
     def _pattern(self, node: ast.Call) -> Iterator[_Edit]:
         """The repetitions and the ends of a regular expression."""
         named = [word.value for word in node.keywords if word.arg == "pattern"]
@@ -301,7 +335,7 @@ class _Finder:
 
     # --- places -----------------------------------------------------------------------------------------
 
-    def _span(self, node: ast.expr | ast.stmt | ast.pattern) -> tuple[int, int]:
+    def _span(self, node: ast.expr | ast.stmt | ast.pattern | ast.keyword) -> tuple[int, int]:
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
         return (
