@@ -23,11 +23,14 @@ from agentnet_desktop.audit.compare import Difference, compare_files
 from agentnet_desktop.audit.export import Exported, ExportFormat, Source
 from agentnet_desktop.audit.exported import Footer, Header, read_header, read_lines, verify_file
 from agentnet_desktop.audit.filter import FilterError
+from agentnet_desktop.audit.held import held_heads
 from agentnet_desktop.audit.items import Item, NotAnExport
-from agentnet_desktop.audit.verify import Report
+from agentnet_desktop.audit.verify import Report, database_anchors
 from agentnet_desktop.crypto.chain import sign_head
 from agentnet_desktop.store import contacts, settings
 from agentnet_desktop.store.audit_log import Anchor
+from agentnet_desktop.store.engine import Database
+from relay.wire.envelope import agent_key
 
 _LAST = "log_verified"
 MOST_ROWS = 100_000
@@ -143,15 +146,35 @@ class Proof:
             raise AgentError(f"{target} cannot be written: {error.strerror}.") from error
 
     async def open(self, path: Path, progress: Progress | None = None) -> OpenedExport:
-        """Reads an exported file and verifies it, with the pinned keys of those who are contacts.
+        """Reads an exported file and verifies it, as `verify_export` does.
 
         Raises:
             BadInput: it is no export.
             AgentError: it cannot be read.
         """
+        judge = await self._judge()
+        return await _reading(on_a_thread(partial(_open, path, judge), progress))
+
+    async def verify_export(self, path: Path, progress: Progress | None = None) -> Report:
+        """Verifies an exported file with the pinned keys, up to the heads that this agent holds of its exporter's log.
+
+        Args:
+            path: a JSONL export, of this agent or of another.
+            progress: is told the place of each entry, on another thread.
+
+        Raises:
+            BadInput: it is no export.
+            AgentError: it cannot be read.
+        """
+        judge = await self._judge()
+        return await _reading(on_a_thread(partial(judge, path), progress))
+
+    async def _judge(self) -> Callable[[Path, Progress], Report]:
+        """Returns what verifies a file with all that this agent knows; it blocks."""
         keys: dict[str, list[bytes]] = dict(await self._ground.db.read(_pinned))
-        keys[self._ground.agent_id] = [self._ground.identity.public]
-        return await _reading(on_a_thread(partial(_open, path, keys), progress))
+        own = self._ground.identity.public
+        keys[self._ground.agent_id] = [own]
+        return partial(_judged, self._ground.db, self._ground.agent_id, own, keys)
 
     async def compare(self, first: Path, second: Path) -> list[Difference]:
         """Compares what two parties exported.
@@ -182,9 +205,22 @@ def _pinned(session: Session) -> dict[str, list[bytes]]:
     }
 
 
-def _open(path: Path, keys: dict[str, list[bytes]], tick: Progress) -> OpenedExport:
+def _judged(
+    db: Database, own_id: str, own_key: bytes, keys: dict[str, list[bytes]], path: Path, tick: Progress
+) -> Report:
+    """Verifies a file; one's own against the statements that the database has and that are older than the file."""
     header = read_header(path)
-    report = verify_file(path, keys=keys, progress=tick)
+    if agent_key(header.agent_id) != agent_key(own_id):
+        held = held_heads(db, header.agent_id, own_key, progress=tick)
+        return verify_file(path, keys=keys, held=held, progress=tick)
+    known = (anchor for anchor in database_anchors(db) if anchor.time <= header.exported_at)
+    anchors = known if header.identity_key == own_key else ()
+    return verify_file(path, keys=keys, anchors=anchors, open_end=True, progress=tick)
+
+
+def _open(path: Path, judge: Callable[[Path, Progress], Report], tick: Progress) -> OpenedExport:
+    header = read_header(path)
+    report = judge(path, tick)
     return OpenedExport(path, header, tuple(_rows(path)), report)
 
 

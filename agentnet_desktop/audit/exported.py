@@ -12,12 +12,13 @@ from typing import Any
 
 import msgspec
 
+from agentnet_desktop.audit.held import HeldHeads
 from agentnet_desktop.audit.items import Item, NotAnExport, item_from
 from agentnet_desktop.audit.verify import Report, Verifier
 from agentnet_desktop.crypto import chain
 from agentnet_desktop.crypto.errors import CryptoError
 from agentnet_desktop.store.log_records import Anchor
-from relay.wire.envelope import b64decode
+from relay.wire.envelope import agent_key, b64decode
 from relay.wire.errors import WireError
 
 LONGEST_LINE = 16 * 1024 * 1024  # bytes
@@ -50,6 +51,8 @@ def verify_file(
     *,
     keys: Mapping[str, Iterable[bytes]] | None = None,
     anchors: Iterable[Anchor] = (),
+    held: HeldHeads | None = None,
+    open_end: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Report:
     """Verifies an exported file.
@@ -59,6 +62,8 @@ def verify_file(
         keys: identity keys (32 bytes) known otherwise, by agentId. Without them those in the file's own
             handshakes count: compare the report's fingerprints with the people.
         anchors: statements about this log that are known otherwise.
+        held: the heads that the caller's own log has of it, nothing of them met yet.
+        open_end: the anchors may be newer than the file: those beyond its end say nothing.
         progress: is told the place of each entry; what it raises ends the walk.
 
     Raises:
@@ -68,11 +73,10 @@ def verify_file(
     header = read_header(path)
     brought = sorted(anchors, key=lambda anchor: anchor.seq)
     # Keys that the caller knows of an agent stand instead of those that the file claims.
-    known = {peer: found for peer, found in header.keys.items() if peer not in (keys or {})} | dict(
-        keys or {}
-    )
+    given = {agent_key(peer): tuple(found) for peer, found in (keys or {}).items()}
+    known = {peer: found for peer, found in header.keys.items() if agent_key(peer) not in given} | given
     verifier = Verifier(header.agent_id, keys=known, anchors=brought, identity_key=header.identity_key)
-    for theirs in (keys or {}).get(header.agent_id, ()):
+    for theirs in given.get(agent_key(header.agent_id), ()):
         if theirs != header.identity_key:
             verifier.complain(
                 0, "IDENTITY", "The file names another identity key than the one known for its agent."
@@ -87,13 +91,24 @@ def verify_file(
             else:
                 verifier.feed(part)
                 last = part.seq
+                if held is not None:
+                    held.feed(part)
                 if progress is not None:
                     progress(last)
     except NotAnExport as error:
         verifier.complain(last + 1, "UNREADABLE", f"After entry {last}: {error}")
-    report = verifier.finish(whole=not header.redacted)
+    if held is not None:
+        _check_held(verifier, header, held)
+    report = verifier.finish(whole=not header.redacted, open_end=open_end)
     _check_end(verifier, header, footer, report)
-    return verifier.finish(whole=False) if footer is None or report.intact else report
+    return verifier.finish(whole=False, open_end=open_end) if footer is None or report.intact else report
+
+
+def _check_held(verifier: Verifier, header: Header, held: HeldHeads) -> None:
+    verifier.held_end(held.met_to)
+    missing = held.missing(header.identity_key, header.exported_at)
+    if missing is not None:
+        verifier.complain(missing.after + 1, "HEAD_MISSING", missing.sentence)
 
 
 def _check_end(verifier: Verifier, header: Header, footer: Footer | None, report: Report) -> None:
@@ -133,6 +148,8 @@ def read_header(path: Path) -> Header:
             str(peer): tuple(b64decode(text, field="keys", length=32) for text in found)
             for peer, found in line["keys"].items()
         }
+        if type(line["agentId"]) is not str or type(line["exportedAt"]) is not int:
+            raise TypeError("agentId or exportedAt")
         header = Header(
             line["agentId"], key, keys, line["exportedAt"], line["filter"], bool(line["redacted"])
         )

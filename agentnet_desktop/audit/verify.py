@@ -126,13 +126,14 @@ class Verifier:
         self._head = item.entry_hash
         self._check_anchors(item)
 
-    def finish(self, *, whole: bool = True) -> Report:
+    def finish(self, *, whole: bool = True, open_end: bool = False) -> Report:
         """Ends the walk.
 
         Args:
             whole: nothing was left out, so that a receipt that is missing is missing.
+            open_end: the log went on after the last entry, so that statements beyond it say nothing.
         """
-        if self._anchor is not None:  # beyond the last entry
+        if self._anchor is not None and not open_end:  # beyond the last entry
             words = (
                 f"{_holder(self._anchor)} says that the log had at least {self._anchor.seq} entries; "
                 f"it ends at {self._last}."
@@ -278,6 +279,11 @@ class Verifier:
     def signed_end(self, seq: int) -> None:
         """Notes that the owner's signature over the last entry, which the caller checked, holds."""
         self._anchored_to = max(self._anchored_to, seq)
+
+    def held_end(self, seq: int) -> None:
+        """Notes that somebody else holds the hash of an entry that was fed; 0 for none."""
+        self._anchored_to = max(self._anchored_to, seq)
+        self._held_to = max(self._held_to, seq)
 
     def _signed(self, anchor: Anchor) -> bool:
         if anchor.kind != "SIGNED":

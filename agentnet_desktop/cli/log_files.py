@@ -33,7 +33,12 @@ def add(actions: Any, common: ArgumentParser) -> None:
     verify = actions.add_parser(
         "verify", help="check the profile's log, or an exported file", parents=[common]
     )
-    verify.add_argument("file", nargs="?", metavar="FILE", help="an exported file (jsonl); needs no profile")
+    verify.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="an exported file (jsonl); needs no profile, but uses what one knows",
+    )
     verify.set_defaults(run=_verify)
     compare = actions.add_parser(
         "compare", help="what one of two exported logs has and the other lacks", parents=[common]
@@ -88,11 +93,10 @@ async def _export(args: Namespace) -> int:
 
 
 async def _verify(args: Namespace) -> int:
-    from agentnet_desktop.audit.exported import verify_file
     from agentnet_desktop.audit.verify import verify_database
 
     if args.file is not None:
-        return _told(args, await asyncio.to_thread(verify_file, Path(args.file)))
+        return _told(args, await _verified_file(args, Path(args.file)))
     async with access.reader(args) as holder:
         report = await asyncio.to_thread(
             verify_database,
@@ -103,6 +107,23 @@ async def _verify(args: Namespace) -> int:
             anchors=await holder.agent.proof.kept_heads(),
         )
     return _told(args, report)
+
+
+async def _verified_file(args: Namespace, path: Path) -> Report:
+    """Verifies a file with what the profile knows of its exporter; without a profile, by the file alone."""
+    from agentnet_desktop.audit.exported import verify_file
+    from agentnet_desktop.cli.output import Output
+    from agentnet_desktop.profile import ProfileError
+    from agentnet_desktop.store.errors import StoreError
+    from agentnet_desktop.vault.errors import VaultError
+
+    if access.paths(args).settings.exists():
+        try:
+            async with access.reader(args) as holder:
+                return await holder.agent.proof.verify_export(path)
+        except (ProfileError, StoreError, VaultError) as error:
+            Output.warn(f"Only the file itself is checked, for the profile cannot be opened: {error}")
+    return await asyncio.to_thread(verify_file, path)
 
 
 def _told(args: Namespace, report: Report) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,15 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from agentnet_desktop.agent import proof
 from agentnet_desktop.agent.errors import AgentError, BadInput
 from agentnet_desktop.agent.timing import DAY_MS
+from agentnet_desktop.audit.compare import Difference, compare_files
 from agentnet_desktop.audit.export import ExportFormat
 from tests.agent.conftest import WEEK, Peer, World, draft
 from tests.agent.test_trust import ask_without_link, change_key
+
+HOUR_MS = 3_600_000
 
 
 async def talk(world: World, friends: tuple[Peer, Peer]) -> None:
@@ -71,6 +77,74 @@ async def test_an_export_opens_verified_with_its_rows_and_compares_with_the_peer
     assert await alice.agent.proof.compare(tmp_path / "a.jsonl", tmp_path / "b.jsonl") == []
 
 
+async def test_a_peers_export_is_verified_up_to_the_heads_in_its_receipts(
+    world: World, friends: tuple[Peer, Peer], tmp_path: Path
+) -> None:
+    alice, bob = friends
+    await talk(world, friends)
+    await bob.agent.proof.export(tmp_path / "old.jsonl")
+    await alice.agent.query("bob", "AVAILABILITY", WEEK)
+    await world.settle()
+    await bob.agent.proof.export(tmp_path / "new.jsonl")
+    old, new = [await alice.agent.proof.verify_export(tmp_path / f"{age}.jsonl") for age in ("old", "new")]
+    assert (old.intact, new.intact) == (True, True)
+    assert 0 < old.held_to < new.held_to
+    assert (await alice.agent.proof.open(tmp_path / "new.jsonl")).report.held_to == new.held_to
+
+
+async def test_an_export_cut_off_before_a_receipt_is_found_by_who_has_the_receipt(
+    world: World, friends: tuple[Peer, Peer], tmp_path: Path
+) -> None:
+    alice, bob = friends
+    await talk(world, friends)
+    await bob.agent.proof.export(tmp_path / "old.jsonl")
+    await alice.agent.query("bob", "AVAILABILITY", WEEK)
+    await world.settle()
+    header, *rest = (tmp_path / "old.jsonl").read_text().splitlines()
+    later = json.loads(header) | {"exportedAt": world.clock.now + HOUR_MS}
+    (tmp_path / "old.jsonl").write_text("\n".join([json.dumps(later), *rest]) + "\n")
+    (problem,) = (await alice.agent.proof.verify_export(tmp_path / "old.jsonl")).problems
+    assert problem.kind == "HEAD_MISSING"
+    assert problem.sentence.startswith("bob signed its log's state")
+
+
+async def test_ones_own_older_export_is_intact_and_another_log_under_the_own_name_is_not(
+    world: World, friends: tuple[Peer, Peer], tmp_path: Path
+) -> None:
+    alice, _ = friends
+    await talk(world, friends)
+    await alice.agent.proof.export(tmp_path / "a.jsonl")
+    await talk(world, friends)
+    await alice.agent._anchors.anchor()
+    report = await alice.agent.proof.verify_export(tmp_path / "a.jsonl")
+    assert report.problems == ()
+    assert report.held_to > 0
+    await alice.db.write(
+        lambda session: session.execute(
+            text("UPDATE log_anchor SET entry_hash = zeroblob(32) WHERE kind = 'PEER' AND seq = :seq"),
+            {"seq": report.held_to},
+        )
+    )
+    kinds = {p.kind for p in (await alice.agent.proof.verify_export(tmp_path / "a.jsonl")).problems}
+    assert kinds == {"REWRITTEN"}
+
+
+async def test_statements_newer_than_ones_own_export_do_not_judge_it(
+    world: World, friends: tuple[Peer, Peer], tmp_path: Path
+) -> None:
+    """As after restoring a back-up, when a new log began under the old identity."""
+    alice, _ = friends
+    await talk(world, friends)
+    await alice.agent.proof.export(tmp_path / "a.jsonl")
+    newer = {"time": world.clock.now + 1}
+    await alice.db.write(
+        lambda session: session.execute(
+            text("UPDATE log_anchor SET entry_hash = zeroblob(32), signature = NULL, time = :time"), newer
+        )
+    )
+    assert (await alice.agent.proof.verify_export(tmp_path / "a.jsonl")).intact
+
+
 async def test_a_redacted_export_of_a_filter_tells_nothing_and_verifies(
     world: World, friends: tuple[Peer, Peer], tmp_path: Path
 ) -> None:
@@ -110,16 +184,16 @@ async def test_an_invented_key_of_a_contact_is_found_when_its_export_is_opened(
 async def test_what_is_wrong_with_a_file_is_told_in_words(
     alice: Peer, tmp_path: Path, act: str, kind: type[AgentError], words: str
 ) -> None:
-    proof = alice.agent.proof
+    asked = alice.agent.proof
     good, bad = tmp_path / "good.jsonl", tmp_path / "bad"
-    await proof.export(good)
+    await asked.export(good)
     bad.write_text("no export\n")
     calls: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {
-        "open": lambda: proof.open(bad),
-        "missing": lambda: proof.open(tmp_path / "none"),
-        "same": lambda: proof.compare(good, good),
-        "folder": lambda: proof.export(tmp_path / "no" / "x.csv", file_format=ExportFormat.CSV),
-        "filter": lambda: proof.export(tmp_path / "x", expr="colour:red"),
+        "open": lambda: asked.open(bad),
+        "missing": lambda: asked.open(tmp_path / "none"),
+        "same": lambda: asked.compare(good, good),
+        "folder": lambda: asked.export(tmp_path / "no" / "x.csv", file_format=ExportFormat.CSV),
+        "filter": lambda: asked.export(tmp_path / "x", expr="colour:red"),
     }
     with pytest.raises(kind, match=words):
         await calls[act]()
@@ -155,6 +229,47 @@ async def test_a_cancelled_verification_stops(world: World, friends: tuple[Peer,
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_cancelled_comparison_stops(
+    world: World, friends: tuple[Peer, Peer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, _ = friends
+    await talk(world, friends)
+    files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    for peer, file in zip(friends, files, strict=True):
+        await peer.agent.proof.export(file)
+    begun, ended = asyncio.Event(), asyncio.Event()
+    go_on = threading.Event()
+    loop = asyncio.get_running_loop()
+    outcome: list[BaseException | None] = []
+
+    def watched(first: Path, second: Path, tick: Callable[[int], None]) -> list[Difference]:
+        def slow(place: int) -> None:
+            loop.call_soon_threadsafe(begun.set)
+            go_on.wait(10)
+            tick(place)
+
+        try:
+            found = compare_files(first, second, slow)
+        except BaseException as stopped:
+            outcome.append(stopped)
+            raise
+        else:
+            outcome.append(None)
+            return found
+        finally:
+            loop.call_soon_threadsafe(ended.set)
+
+    monkeypatch.setattr(proof, "compare_files", watched)
+    task = asyncio.ensure_future(alice.agent.proof.compare(*files))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    go_on.set()
+    await ended.wait()
+    assert [type(stopped).__name__ for stopped in outcome] == ["_Stopped"]
 
 
 async def test_figures_tell_latency_and_connections(world: World, friends: tuple[Peer, Peer]) -> None:

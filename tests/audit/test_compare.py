@@ -21,7 +21,8 @@ def compare(talk: Talk, folder: Path) -> list[Difference]:
         path = folder / f"{party.name}.jsonl"
         export_log(party.db, path, Source(party.name, party.identity.public, "", NOW))
         paths.append(path)
-    return compare_files(*paths)
+    first, second = paths
+    return compare_files(first, second)
 
 
 def cut(party: Party, first: int) -> None:

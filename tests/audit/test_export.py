@@ -188,6 +188,20 @@ def test_a_file_of_another_identity_is_told(talk: Talk, file: Path) -> None:
     assert "IDENTITY" in [problem.kind for problem in report.problems]
 
 
+def test_a_known_key_counts_however_the_name_is_written(talk: Talk, file: Path) -> None:
+    report = verify_file(file, keys={"ALICE": [talk.bob.identity.public]})
+    assert "IDENTITY" in {problem.kind for problem in report.problems}
+
+
+@pytest.mark.parametrize(("name", "value"), [("agentId", 5), ("exportedAt", "now"), ("exportedAt", True)])
+def test_a_first_line_with_fields_of_another_kind_is_told(file: Path, name: str, value: object) -> None:
+    first, *rest = file.read_bytes().splitlines(keepends=True)
+    line = json.loads(first) | {name: value}
+    file.write_bytes(b"".join([json.dumps(line).encode(), b"\n", *rest]))
+    with pytest.raises(NotAnExport, match="not an exported log"):
+        verify_file(file)
+
+
 def test_a_head_that_somebody_holds_is_checked(talk: Talk, file: Path) -> None:
     held = Anchor(9, b"h" * 32, "PEER", "bob", 0)
     (problem,) = verify_file(file, anchors=[held]).problems

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -80,6 +81,16 @@ def test_an_exported_log_is_verified_without_keys_and_compared(
     tampered = stranger("log", "verify", str(files[0]))
     assert (tampered.code, tampered.out.startswith("Tampered: entry ")) == (5, True)
     assert stranger("log", "verify", str(tmp_path / "words")).code == 1
+    known = alice("log", "verify", str(files[1]), "--json")
+    assert (known.code, known.rows[0]["intact"]) == (0, True), known.out
+    assert known.rows[0]["heldTo"] > stranger("log", "verify", str(files[1]), "--json").rows[0]["heldTo"] == 0
+    header, *rows = map(json.loads, files[1].read_text().splitlines())
+    kept = rows[: known.rows[0]["heldTo"] - 1]
+    end = rows[-1] | {"entries": len(kept), "seq": len(kept), "hash": kept[-1]["hash"], "signature": None}
+    header["exportedAt"] += 3_600_000
+    files[1].write_text("".join(json.dumps(line) + "\n" for line in (header, *kept, end)))
+    cut_off = alice("log", "verify", str(files[1]))
+    assert (cut_off.code, "signed its log's state when it received" in cut_off.out) == (5, True), cut_off.out
 
 
 def test_keys_are_rotated_in_live_conversations(contacts: tuple[Shell, Shell]) -> None:
