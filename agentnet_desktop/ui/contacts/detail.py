@@ -1,4 +1,4 @@
-"""One contact: trust, the safety number in groups and as a QR code, and what can be done."""
+"""One contact: trust, the safety number in groups and as a QR code, what it may learn, and what can be done."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 from agentnet_desktop.agent.events import ContactView
 from agentnet_desktop.ui import text, trust
 from agentnet_desktop.ui.bridge import Bridge
+from agentnet_desktop.ui.contacts.sharing import SharingCard
 from agentnet_desktop.ui.models.contacts_model import shown_name
 from agentnet_desktop.ui.theme.tokens import SPACE_L, SPACE_M, SPACE_S, SPACE_XL, Tone
 from agentnet_desktop.ui.widgets.confirm import Confirmation
@@ -81,6 +82,7 @@ class ContactDetail(QWidget):
             Label(self.tr("Safety number"), "section"), self.number, SPACE_S, self._fingerprint_title,
             self._fingerprint, self._candidate_title, self._candidate, self._candidate_number,
         )  # fmt: skip
+        self.sharing = SharingCard(bridge)
         self._make_buttons()
         content = QWidget()
         inside = QVBoxLayout(content)
@@ -95,6 +97,7 @@ class ContactDetail(QWidget):
         inside.addWidget(self.notice)
         inside.addLayout(row(self.meeting, self.approve, self.accept_key, self.refuse_key, self.verify, None))
         inside.addWidget(self._number_card)
+        inside.addWidget(self.sharing)
         inside.addLayout(row(self.log, None, self.block, self.remove))
         inside.addStretch(1)
         layout = QVBoxLayout(self)
@@ -161,6 +164,9 @@ class ContactDetail(QWidget):
         )
         trusted = view.state in ("APPROVED", "VERIFIED")
         self.meeting.setVisible(trusted)
+        self.sharing.setVisible(trusted)
+        if trusted:
+            self.sharing.show_peer(view.agent_id)
         self.verify.setVisible(view.state == "APPROVED" and bool(view.safety_number))
         self.approve.setVisible(view.state in ("PENDING", "UNKNOWN", "BLOCKED"))
         self.accept_key.setVisible(view.state == "KEY_CHANGED")
