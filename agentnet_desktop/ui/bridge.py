@@ -27,7 +27,6 @@ from agentnet_desktop.agent.events import (
     OutboxChanged,
     PermissionAsked,
     ProposalChanged,
-    QueryAnswered,
     SecurityRaised,
     StorageChanged,
 )
@@ -54,7 +53,6 @@ class Bridge(QObject):
     proposal_changed = Signal(object)  # ProposalChanged
     contact_changed = Signal(object)  # ContactChanged
     permission_changed = Signal(object)  # PermissionAsked
-    query_answered = Signal(object)  # QueryAnswer
     outbox_changed = Signal(int)
     security_raised = Signal(object)  # SecurityView
     storage_changed = Signal(str)  # why nothing new can be stored; "" once it can be again
@@ -99,7 +97,7 @@ class Bridge(QObject):
         self.detached.emit()
 
     def dispatch(self, event: Event) -> None:
-        """Emit the signal of one event."""
+        """Emit the signal of one event; what no view shows by itself, such as an answer to a query, has none."""
         match event:
             case ConnectionChanged(view=connection):
                 self.connection_changed.emit(connection)
@@ -113,8 +111,6 @@ class Bridge(QObject):
                 self.contact_changed.emit(event)
             case PermissionAsked():
                 self.permission_changed.emit(event)
-            case QueryAnswered(answer=answer):
-                self.query_answered.emit(answer)
             case OutboxChanged(queued=queued):
                 self.outbox_changed.emit(queued)
             case SecurityRaised(view=security):
