@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Signal
-from PySide6.QtWidgets import QPushButton, QStatusBar
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QPushButton, QSizePolicy, QStatusBar
 
 from agentnet_desktop.agent.events import AgentSnapshot, ConnectionState, ConnectionView
 from agentnet_desktop.ui.bridge import Bridge
@@ -13,10 +14,49 @@ from agentnet_desktop.ui.theme.tokens import Tone
 from agentnet_desktop.ui.widgets.labels import ink_token
 
 _RELAY_LIMIT = 28  # the warnings beside it stay in sight in a small window; the tooltip has the address
+_LEAST_WIDTH = 72  # px: the icon and a few letters
 
 
-def _part(icon: str, token: str, name: str) -> QPushButton:
-    made = QPushButton()
+class YieldingButton(QPushButton):
+    """A button whose words are cut with an ellipsis where its neighbours leave no room."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._whole = ""
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+
+    def set_whole(self, words: str) -> None:
+        """Show `words`, cut to the width."""
+        self._whole = words
+        self.setAccessibleName(words)
+        self._cut()
+        self.updateGeometry()
+
+    def sizeHint(self) -> QSize:
+        hint = super().sizeHint()
+        hint.setWidth(self._around() + self.fontMetrics().horizontalAdvance(self._whole))
+        return hint
+
+    def minimumSizeHint(self) -> QSize:
+        hint = super().minimumSizeHint()
+        hint.setWidth(min(_LEAST_WIDTH, self.sizeHint().width()))
+        return hint
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._cut()
+
+    def _around(self) -> int:
+        """Give the width of everything but the words: icon, padding, border."""
+        return super().sizeHint().width() - self.fontMetrics().horizontalAdvance(self.text()) + 1
+
+    def _cut(self) -> None:
+        room = max(0, self.width() - self._around() + 1)
+        self.setText(self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, room))
+
+
+def _part(icon: str, token: str, name: str, made: QPushButton | None = None) -> QPushButton:
+    made = made or QPushButton()
     made.setIcon(icons.icon(icon, token))
     made.setIconSize(QSize(20, 14))
     made.setObjectName(name)
@@ -35,9 +75,11 @@ class StatusBar(QStatusBar):
     def __init__(self, bridge: Bridge) -> None:
         super().__init__()
         self.setSizeGripEnabled(False)
-        self._connection = _part("local", "muted", "status-connection")
+        self._connection = YieldingButton()
+        _part("local", "muted", "status-connection", self._connection)
         self._queue = _part("outbox", "muted", "status-queue")
-        self._keyring = _part("key", "muted", "status-keyring")
+        self._keyring = YieldingButton()
+        _part("key", "muted", "status-keyring", self._keyring)
         self._insecure = _part("lock-open", "warn", "status-insecure")
         self._insecure.setText(self.tr("Insecure transport"))
         self._insecure.setToolTip(
@@ -68,12 +110,12 @@ class StatusBar(QStatusBar):
     def show_connection(self, view: ConnectionView | None) -> None:
         """Show where the connection stands; None before there is an agent."""
         words, tone, icon = self._connection_words(view)
-        self._connection.setText(words)
+        self._connection.set_whole(words)
         self._connection.setIcon(icons.icon(icon, ink_token(tone)))
         self._connection.setAccessibleName(self.tr("Connection: {0}").format(words))
         self._insecure.setVisible(view is not None and view.insecure)
         if view is not None:
-            lines = [view.relay_url, view.reason]
+            lines = [words, view.relay_url, view.reason]
             if view.retry_at:
                 lines.append(self.tr("Next attempt: {0}").format(exact(view.retry_at)))
             self._connection.setToolTip(tooltip("\n".join(peer_text(line) for line in lines if line)))
@@ -111,8 +153,11 @@ class StatusBar(QStatusBar):
         self._storage.setVisible(bool(problem))
 
     def _start(self, snapshot: AgentSnapshot) -> None:
-        self._keyring.setText(key_store(snapshot.keyring_backend))
-        self._keyring.setToolTip(self.tr("Where the keys of this profile are kept"))
+        store = key_store(snapshot.keyring_backend)
+        self._keyring.set_whole(store)
+        self._keyring.setToolTip(
+            tooltip(self.tr("Where the keys of this profile are kept: {0}").format(store))
+        )
         self._keyring.setVisible(bool(snapshot.keyring_backend))
         self.show_connection(snapshot.connection)
         self.show_queued(snapshot.queued)

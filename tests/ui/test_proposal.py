@@ -283,4 +283,5 @@ def test_a_long_name_pushes_nothing_out_of_sight(
     right = widget.title.mapTo(widget, widget.title.rect().topRight()).x()
     assert right <= widget.width()
     assert widget._badge.mapTo(widget, widget._badge.rect().topRight()).x() <= widget.width()
-    assert "Bartholomew" in widget._peer.toolTip()
+    assert widget.peer.text().endswith("…")
+    assert "Bartholomew" in widget.peer.toolTip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -91,6 +92,49 @@ def test_the_status_bar_tells_the_connection(
     assert window.status._insecure.isVisible()
     bridge.dispatch(OutboxChanged(2))
     assert window.status._queue.text() == "2 queued"
+
+
+def test_a_long_key_store_is_cut_where_the_status_bar_has_no_room(
+    window: MainWindow, bridge: Bridge, qtbot: QtBot
+) -> None:
+    store = "A key store of the far north " * 2
+    bridge.attached.emit(replace(snapshot(), keyring_backend=store))
+    busy = ConnectionView(
+        ConnectionState.CONNECTED, "ws://x", "R" * 40, insecure=True, degraded=True, round_trip_ms=12.3
+    )
+    bridge.dispatch(ConnectionChanged(busy))
+    bridge.storage_changed.emit("The disk is full.")
+    part = window.status._keyring
+    qtbot.waitUntil(lambda: part.text().endswith("…"))
+    assert part.mapTo(window, part.rect().bottomRight()).x() <= window.width()
+    assert store.strip() in part.toolTip()
+    bridge.attached.emit(replace(snapshot(), keyring_backend="file"))
+    bridge.storage_changed.emit("")
+    qtbot.waitUntil(lambda: part.text() == "Vault file")
+
+
+def test_the_security_page_scrolls_where_a_banner_takes_its_room(
+    window: MainWindow, bridge: Bridge, qtbot: QtBot
+) -> None:
+    window.show_page(PageName.SECURITY)
+    window.resize(1024, 560)
+    bridge.storage_changed.emit("The disk of this machine is full, and nothing can be written to it. " * 2)
+    card = pages_of(window).security.keys
+
+    def whole() -> None:
+        assert card.height() >= card.heightForWidth(card.width())
+
+    qtbot.waitUntil(whole)
+
+
+def test_all_tabs_of_an_entry_are_in_sight_in_a_small_window(window: MainWindow, qtbot: QtBot) -> None:
+    window.show_page(PageName.LOG)
+    details = pages_of(window).log.details
+    details.show()
+    tabs = details.tabBar()
+    qtbot.waitUntil(lambda: details.width() > 700)
+    assert tabs.tabRect(tabs.count() - 1).right() <= tabs.width()
+    assert tabs.width() + details.acts.width() <= details.width()
 
 
 def test_closing_is_left_to_who_runs_the_window(window: MainWindow, qtbot: QtBot) -> None:

@@ -25,7 +25,7 @@ from agentnet_desktop.ui.inbox.when import WhenPanel
 from agentnet_desktop.ui.models.contacts_model import ContactsModel
 from agentnet_desktop.ui.models.meetings_model import MeetingsModel, agreed_slot, proposal_key
 from agentnet_desktop.ui.theme.tokens import SPACE_L, SPACE_M, SPACE_S, Tone
-from agentnet_desktop.ui.widgets.labels import Badge, Chip, IconLabel, Label
+from agentnet_desktop.ui.widgets.labels import Badge, Chip, ElidedLabel, IconLabel, Label
 from agentnet_desktop.ui.widgets.parts import Notice, Rule, SnugStack, button, row, scrolled
 
 if TYPE_CHECKING:
@@ -79,13 +79,12 @@ class ProposalWidget(QWidget):
     def _build_content(self) -> None:
         self.title = Label(role="title", wrap=True, selectable=True)
         self._from_words = Label(role="muted")
-        self._peer = Label(role="strong")
-        self._peer.setMinimumWidth(80)  # a long name makes way for what stands beside and below it
+        self.peer = ElidedLabel(role="strong", snug=True)
         self._badge = Badge()
         self._revision = Chip()
         self._state = Badge()
         origin = QWidget()
-        origin.setLayout(row(self._from_words, self._peer, self._badge, self._revision, None, self._state))
+        origin.setLayout(row(self._from_words, self.peer, self._badge, self._revision, None, self._state))
         self.warning = Notice()
         self.changes = ChangesCard()
         self.when = WhenPanel(self._my_blocks)
@@ -169,8 +168,7 @@ class ProposalWidget(QWidget):
     def _render(self, view: ProposalView) -> None:
         self.title.setText(text.peer_text(view.title, text.TITLE_LIMIT))
         self._from_words.setText(self.tr("From") if view.direction is Direction.IN else self.tr("To"))
-        self._peer.setText(self._contacts.name_of(view.peer))
-        self._peer.setToolTip(text.tooltip(self._peer.text()))
+        self.peer.set_whole(self._contacts.name_of(view.peer))
         self._badge.set_mark(trust.contact_mark(view.peer_state or self._contacts.state_of(view.peer)))
         self._revision.setVisible(view.revision > 1)
         self._revision.set_chip(self.tr("Revision {0}").format(view.revision), Tone.ACCENT)

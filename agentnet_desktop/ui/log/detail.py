@@ -193,6 +193,7 @@ class EntryActs(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._detail: LogDetail | None = None
+        self.setObjectName("entryActs")
         self.pin = button(self.tr("Pin"), kind="flat", name="entry-pin", clicked=self._pin)
         self.copy = button(self.tr("Copy JSON"), kind="flat", name="entry-copy", clicked=self._copy)
         self.conversation = button(

@@ -14,10 +14,12 @@ from agentnet_desktop.ui.models.views import VIEW
 from agentnet_desktop.ui.security.advice import advice
 from agentnet_desktop.ui.security.integrity import IntegrityCard
 from agentnet_desktop.ui.security.keys import KeysCard
-from agentnet_desktop.ui.theme.tokens import SPACE_L, SPACE_M, Tone
+from agentnet_desktop.ui.theme.tokens import SPACE_L, SPACE_M, SPACE_S, Tone
 from agentnet_desktop.ui.widgets.labels import Label
 from agentnet_desktop.ui.widgets.list_rows import SecurityRows, list_view
 from agentnet_desktop.ui.widgets.parts import Card, EmptyState, Notice, Page, button, row, scrolled
+
+_EVENTS_HEIGHT = 240  # px: where the window has less, the page scrolls
 
 
 class EventPanel(QWidget):
@@ -81,11 +83,9 @@ class SecurityPage(Page):
         self.integrity = IntegrityCard(bridge)
         self.integrity.entry_wanted.connect(self.entry_wanted)
         self.storage = Notice()
-        self.body.addWidget(self.storage)
         cards = row(self.keys, self.integrity, spacing=SPACE_M)
         cards.setStretch(0, 1)
         cards.setStretch(1, 1)
-        self.body.addLayout(cards)
         self.list: QListView = list_view(model, SecurityRows(), self.tr("Security events"))
         self.list.selectionModel().currentChanged.connect(self._chosen)
         self.event_panel = EventPanel()
@@ -111,8 +111,17 @@ class SecurityPage(Page):
             )
         )
         self._stack.addWidget(split)
-        self.body.addLayout(row(Label(self.tr("Events"), "section"), None, self._all))
-        self.body.addWidget(Card(self._stack, margin=1), 1)
+        events = Card(self._stack, margin=1)
+        events.setMinimumHeight(_EVENTS_HEIGHT)
+        content = QWidget()
+        inside = QVBoxLayout(content)
+        inside.setContentsMargins(0, 0, SPACE_S, 0)
+        inside.setSpacing(SPACE_M)
+        inside.addWidget(self.storage)
+        inside.addLayout(cards)
+        inside.addLayout(row(Label(self.tr("Events"), "section"), None, self._all))
+        inside.addWidget(events, 1)
+        self.body.addWidget(scrolled(content), 1)
         bridge.storage_changed.connect(
             lambda problem: self.storage.show_notice(text.storage_words(problem), Tone.BAD)
         )

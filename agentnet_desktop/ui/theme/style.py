@@ -106,6 +106,7 @@ QTimeEdit::up-button, QSpinBox::up-button {{
 QTimeEdit::down-button, QSpinBox::down-button {{
   subcontrol-origin: border; subcontrol-position: bottom right; width: 0; border: none;
 }}
+QComboBox:disabled {{ color: {disabled}; border-color: {border}; background: {raised}; }}
 QLineEdit[invalid="true"] {{ border-color: {bad}; }}
 QPlainTextEdit[code="true"] {{ font-family: "{mono}"; font-size: {code}px; background: {surface}; }}
 QComboBox::drop-down, QDateEdit::drop-down {{ border: none; width: 26px; }}
@@ -131,12 +132,14 @@ QTreeView::item {{ padding: 4px 8px; }}
 QTabWidget::pane {{ border: none; border-top: 1px solid {border}; }}
 QTabBar {{ background: transparent; }}
 QTabBar::tab {{
-  background: transparent; color: {muted}; padding: 8px 12px; border: none;
-  border-bottom: 2px solid transparent; margin-right: 4px;
+  background: transparent; color: {muted}; padding: 8px 10px; border: none;
+  border-bottom: 2px solid transparent; margin-right: 2px;
 }}
 QTabBar::tab:selected {{ color: {text}; border-bottom-color: {accent}; }}
 QTabBar::tab:hover {{ color: {text}; }}
 QTabBar::tab:focus {{ color: {accent_text}; }}
+QWidget#entryActs QPushButton {{ padding: 4px 8px; }}
+QWidget#entryActs QPushButton:focus {{ padding: 3px 7px; }}
 
 QSplitter::handle {{ background: {border}; }}
 QSplitter::handle:hover {{ background: {accent}; }}

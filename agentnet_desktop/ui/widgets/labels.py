@@ -11,6 +11,8 @@ from agentnet_desktop.ui.theme import current, icons
 from agentnet_desktop.ui.theme.tokens import SPACE_XS, Tone
 from agentnet_desktop.ui.trust import Mark
 
+_LEAST_CUT = 24  # px: room for a letter and the ellipsis
+
 
 class Label(QLabel):
     """A label that never interprets markup.
@@ -50,13 +52,20 @@ def paragraph(text: str, role: str = "muted", *, width: int = 460) -> Label:
 
 
 class ElidedLabel(QLabel):
-    """One line of plain text that is cut with an ellipsis where it has no room; whole in the tooltip."""
+    """One line of plain text that is cut with an ellipsis where it has no room; whole in the tooltip.
 
-    def __init__(self, text: str = "", role: str = "") -> None:
+    Args:
+        text: What to show.
+        role: As of `Label`.
+        snug: Be no wider than the text, so that the next widget stands right beside it.
+    """
+
+    def __init__(self, text: str = "", role: str = "", *, snug: bool = False) -> None:
         super().__init__()
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setProperty("role", role)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        across = QSizePolicy.Policy.Maximum if snug else QSizePolicy.Policy.Ignored
+        self.setSizePolicy(across, QSizePolicy.Policy.Fixed)
         self._whole = ""
         self.set_whole(text)
 
@@ -65,10 +74,19 @@ class ElidedLabel(QLabel):
         self._whole = text
         self.setAccessibleName(text)
         self._cut()
+        self.updateGeometry()
 
     def whole(self) -> str:
         """Give the text before it was cut."""
         return self._whole
+
+    def sizeHint(self) -> QSize:
+        self.ensurePolished()
+        # A pixel more than the text: at broken scales its width is rounded down.
+        return QSize(self.fontMetrics().horizontalAdvance(self._whole) + 1, super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(min(_LEAST_CUT, self.sizeHint().width()), super().minimumSizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -76,7 +94,9 @@ class ElidedLabel(QLabel):
 
     def _cut(self) -> None:
         self.ensurePolished()
-        shown = self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, max(self.width(), 24))
+        shown = self.fontMetrics().elidedText(
+            self._whole, Qt.TextElideMode.ElideRight, max(self.width(), _LEAST_CUT)
+        )
         self.setText(shown)
         self.setToolTip(tooltip(self._whole) if shown != self._whole else "")
 
