@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from relay.wire.errors import WireError
 from relay.wire.strict import (
+    MsgpackReader,
     check_value,
     parse_json,
     parse_msgpack,
@@ -408,3 +409,44 @@ def test_what_is_not_json_is_called_as_the_caller_says() -> None:
 def test_an_integer_of_any_length_is_refused_in_the_same_words(text: str, sign: str, digits: int) -> None:
     with pytest.raises(WireError, match=r"is an integral number beyond 2\*\*53 - 1$"):
         parse_json(text % (sign + "9" * digits))
+
+
+REFUSED = [
+    *((bytes([lead]), "is not msgpack") for lead in (0xC1, 0xC4, 0xC5, 0xC6, 0xCB, 0xCC, 0xCD, 0xCE, 0xCF)),
+    *((bytes([lead]), "is not msgpack") for lead in (0xD0, 0xD1, 0xD2, 0xD3, 0xD9, 0xDA, 0xDB, 0xDC, 0xDD)),
+    *((bytes([lead]), "is not msgpack") for lead in (0xDE, 0xDF, 0xA1, 0x81)),
+    (b"\xc4\x02a", "is not msgpack"),  # each begins well and ends too soon
+    (b"\xcb\0\0\0", "is not msgpack"),
+    (b"\xd9\x02a", "is not msgpack"),
+    (b"\x81\xd9", "is not msgpack"),
+    (b"\x81\xd9\x02a", "is not msgpack"),
+    (b"\x81\xa2a", "is not msgpack"),
+    (b"\xca\0\0\0\0", "is a float32"),
+    (b"\xd4\0\0", "is a msgpack ext type"),
+    (b"\xcb\x7f\xf0" + bytes(6), "is not a finite number"),
+    (b"\xcf\0\x20" + bytes(6), "is an integral number beyond 2**53 - 1"),
+    (b"\xd3\xff\xdf" + bytes(6), "is an integral number beyond 2**53 - 1"),
+    (b"\xa1\xff", "is not UTF-8"),
+    (b"\xd9\x01\xff", "is not UTF-8"),
+    (b"\x81\xa1\xff\xc0", "is not UTF-8"),
+    (b"\x81\xd9\x01\xff\xc0", "is not UTF-8"),
+    (b"\x81\x01\x02", "has a key that is not a string"),
+]
+
+
+@pytest.mark.parametrize(("data", "reason"), REFUSED)
+def test_whatever_msgpack_refuses_is_called_by_its_field(data: bytes, reason: str) -> None:
+    assert msgpack_complaint(data) == f"frame: {reason}"
+    assert msgpack_complaint(data, "data") == f"data: {reason}"
+    assert msgpack_complaint(b"\x81\xa1a" + data) == f"a: {reason}"
+    assert msgpack_complaint(b"\x92\xc0\x81\xa1b" + data, "data") == f"data[1].b: {reason}"
+
+
+@pytest.mark.parametrize("lead", [b"\x91", b"\xdc\0\x01", b"\x81\xa1a", b"\xde\0\x01\xa1a"])
+def test_what_is_nested_too_deep_is_called_by_its_field(lead: bytes) -> None:
+    nested_path = "[0]" if b"a" not in lead else ".a"
+    where = nested_path * 16
+    assert msgpack_complaint(lead * 17 + b"\xc0", "data") == f"data{where}: is nested over 16 deep"
+    assert msgpack_complaint(lead * 17 + b"\xc0") == f"{where.removeprefix('.')}: is nested over 16 deep"
+    with pytest.raises(WireError, match=r"^frame: is nested over 16 deep$"):
+        MsgpackReader(lead + b"\xc0").value("", 17)
