@@ -15,7 +15,8 @@ from agentnet_desktop.store import metrics
 
 CONNECT, ROUND_TRIP, CONNECTIONS = "connect_ms", "round_trip_ms", "connections"
 LATENCY, RETRIES = "latency_ms", "retries"
-_KEPT_MS = 30 * DAY_MS
+PERIOD_DAYS = 30  # that shares, percentiles and counts of messages are of
+_KEPT_MS = PERIOD_DAYS * DAY_MS
 
 
 def note_delivery(session: Session, now: int, queued_at: int, attempts: int) -> None:

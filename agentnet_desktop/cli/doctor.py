@@ -1,4 +1,4 @@
-"""`agentnet doctor`: prints what the doctor finds.
+"""`agentnet doctor`: prints what the doctor finds, and what was measured with the period that it is of.
 
 The checks are in `agentnet_desktop.doctor`. Changes nothing; it connects only when nobody else holds the profile, and
 then only for as long as it looks.
@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 from agentnet_desktop.cli import access, outcome
 
 if TYPE_CHECKING:
-    from agentnet_desktop.agent.events import ConnectionView
+    from agentnet_desktop.agent.events import ConnectionView, FiguresView
+    from agentnet_desktop.cli.output import Output
     from agentnet_desktop.compose import Holder
     from agentnet_desktop.doctor import Finding, Tell
+
+Seen = tuple["ConnectionView", "FiguresView"]
 
 
 def add(commands: Any, common: ArgumentParser) -> None:
@@ -37,38 +40,80 @@ async def run(args: Namespace) -> int:
         failed = failed or finding.state == "failed"
         out.row(finding, f"{finding.state:8} {finding.check:9} {finding.message}")
 
-    await _examine(args, tell)
+    figures = await _examine(args, tell)
+    if figures is not None:
+        _print_figures(out, figures)
     return outcome.ERROR if failed else outcome.DONE
 
 
-async def _examine(args: Namespace, tell: Tell) -> None:
+def figure_lines(figures: FiguresView) -> list[str]:
+    """Returns what was measured as lines for people, each with the time that it is of."""
+    from agentnet_desktop.agent.figures import PERIOD_DAYS
+
+    month = f"in the last {PERIOD_DAYS} days"
+    messages = f"of {figures.delivered} messages delivered {month}"
+    return [
+        "connecting took " + _measured(figures.connect_ms, "the last time", figures.connect_p95_ms, month),
+        "round trip " + _measured(figures.round_trip_p50_ms, "usually", figures.round_trip_p95_ms, month),
+        "a message took " + _measured(figures.latency_p50_ms, "usually", figures.latency_p95_ms, messages),
+        f"connections {figures.connections} since the profile was made",
+        f"reconnections {figures.reconnections} since the agent started",
+        f"retries {figures.retries}, {messages}",
+    ]
+
+
+def _measured(one: int | None, what: str, most: int | None, period: str) -> str:
+    """Returns a value, the one below which 95 of 100 lie, and of which time that is."""
+    if one is None:
+        return "(not measured)"
+    return f"{one} ms {what}" + ("" if most is None else f"; 95 of 100 below {most} ms, {period}")
+
+
+def _print_figures(out: Output, figures: FiguresView) -> None:
+    """Prints the figures: a line each for people, one object in JSON."""
+    from agentnet_desktop.agent.figures import PERIOD_DAYS
+    from agentnet_desktop.cli.output import plain
+
+    lines = figure_lines(figures)
+    if out.as_json:
+        more = {"message": "; ".join(lines), "periodDays": PERIOD_DAYS, "figures": plain(figures)}
+        out.data({"check": "figures", "state": "ok", **more})
+    for line in lines:
+        out.say(f"{'':8} figures   {line}")
+
+
+async def _examine(args: Namespace, tell: Tell) -> FiguresView | None:
+    """Tells each finding, and returns what was measured; None when the agent could not be asked."""
     from agentnet_desktop import doctor
     from agentnet_desktop.profile import is_held
 
     place = access.paths(args)
     settings = doctor.profile(place, tell)
     if settings is None:
-        return
+        return None
     held = is_held(place)
     if not await doctor.storage(place, settings, await access.passphrase(args), tell):
-        return
-    view = await (_held_connection(args, tell) if held else _own_connection(args, tell))
-    if view is not None:
-        for finding in doctor.connection(view):
-            tell(finding)
+        return None
+    seen = await (_held_connection(args, tell) if held else _own_connection(args, tell))
+    if seen is None:
+        return None
+    view, figures = seen
+    for finding in doctor.connection(view):
+        tell(finding)
+    return figures
 
 
-async def _held_connection(args: Namespace, tell: Tell) -> ConnectionView:
+async def _held_connection(args: Namespace, tell: Tell) -> Seen:
     """Asks the holder how it is."""
     from agentnet_desktop.doctor import storing
 
     async with access.commander(args) as desk:
         tell(storing(await desk.agent.storage_problem()))
         snapshot = await desk.agent.snapshot()
-    return snapshot.connection
+        return snapshot.connection, await desk.agent.figures()
 
 
-async def _own_connection(args: Namespace, tell: Tell) -> ConnectionView | None:
+async def _own_connection(args: Namespace, tell: Tell) -> Seen | None:
     """Connects once, to see what happens."""
     from agentnet_desktop.agent.errors import AgentError
     from agentnet_desktop.compose import open_profile
@@ -82,7 +127,7 @@ async def _own_connection(args: Namespace, tell: Tell) -> ConnectionView | None:
         tell(Finding("relay", "failed", str(error)))
         return None
     try:
-        return await _first_word(holder)
+        return await _first_word(holder), await holder.agent.figures()
     finally:
         await holder.close()
 

@@ -8,10 +8,12 @@ import pty
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from agentnet_desktop import doctor
-from agentnet_desktop.agent.events import ConnectionState, ConnectionView
+from agentnet_desktop.agent.events import ConnectionState, ConnectionView, FiguresView
+from agentnet_desktop.cli.doctor import figure_lines
 from tests.cli.shells import WORDS, Shell
 from tests.processes import ROOT, RelayProcess
 
@@ -180,6 +182,34 @@ def test_doctor_beside_a_running_agent_tells_of_its_connection(
         "relay",
         "token",
         "clock",
+        "figures",
     ]
     assert str(running.process.pid) in done.rows[0]["message"]
+    measured = done.rows[-1]
+    assert (measured["state"], measured["periodDays"]) == ("ok", 30)
+    assert measured["figures"]["connectMs"] is not None
+    assert (measured["figures"]["delivered"], measured["figures"]["reconnections"]) == (0, 0)
     assert running.stop() == 0
+    alone = alice("doctor")
+    assert alone.code == 0, alone.out
+    assert "figures   connecting took " in alone.out
+    assert "figures   retries 0, of 0 messages delivered in the last 30 days\n" in alone.out
+
+
+def test_doctor_tells_each_figure_with_the_time_that_it_is_of() -> None:
+    figures = FiguresView(9, 31, 40, 2.5, 3, 8, 120, 450, 17, 12, 2, 5)
+    assert figure_lines(figures) == [
+        "connecting took 31 ms the last time; 95 of 100 below 40 ms, in the last 30 days",
+        "round trip 3 ms usually; 95 of 100 below 8 ms, in the last 30 days",
+        "a message took 120 ms usually; 95 of 100 below 450 ms, of 17 messages delivered in the last 30 days",
+        "connections 12 since the profile was made",
+        "reconnections 2 since the agent started",
+        "retries 5, of 17 messages delivered in the last 30 days",
+    ]
+    nothing = FiguresView(None, None, None, None, None, None, None, None, 0, 0, 0, 0)
+    assert figure_lines(nothing)[:3] == [
+        "connecting took (not measured)",
+        "round trip (not measured)",
+        "a message took (not measured)",
+    ]
+    assert figure_lines(replace(nothing, connect_ms=7))[0] == "connecting took 7 ms the last time"
