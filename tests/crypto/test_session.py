@@ -424,3 +424,15 @@ def test_wiped_session_keys_are_overwritten_hold_nothing_and_refuse(monkeypatch:
 
 def test_the_largest_message_is_the_documents() -> None:
     assert MAX_PLAINTEXT == 45_056
+
+
+def test_only_an_encrypted_envelope_is_verified_and_the_field_is_named() -> None:
+    other = changed(SEALED.envelope, message_type=MessageType.HANDSHAKE)
+    with pytest.raises(WireError) as caught:
+        verify_sealed(other, identity_key=identity(ALICE).public, own_id=BOB)
+    assert (caught.value.field, caught.value.reason) == ("messageType", "is not ENCRYPTED")
+
+
+def test_what_was_verified_is_the_envelope_as_it_came() -> None:
+    found = verify_sealed(SEALED.envelope, identity_key=identity(ALICE).public, own_id=BOB)
+    assert found.envelope is SEALED.envelope

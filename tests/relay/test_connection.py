@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from relay.auth.grant import Grant
-from relay.commands import Accept, Close, Refuse, Send, Verify
+from relay.commands import Accept, Close, Command, Refuse, Send, Verify
 from relay.connection import Connection, IllegalTransition, Relay, Settings, State
 from relay.limits import Limits
 from relay.wire.codec import Decoded, Format, decode, encode, json_form
@@ -544,3 +545,42 @@ def test_of_a_batch_that_opens_a_connection_the_first_element_counts(first_is_au
     assert told(commands) == (
         ["Verify"] if first_is_auth else ["alice: AUTHENTICATION_FAILED", "alice closed 4401"]
     )
+
+
+def in_msgpack(world: World, connection: Connection, **fields: Any) -> list[Command]:
+    """What follows when a connection that speaks msgpack sends an envelope."""
+    fields = {"metadata": {"priority": "LOW", "encrypted": False, "requiresResponse": False}, **fields}
+    whole = world.envelope(connection, **fields)
+    return connection.received(msgspec.msgpack.encode(whole), world.now)
+
+
+def test_whatever_the_relay_says_is_in_the_listeners_format_for_the_listener_and_of_now() -> None:
+    world = World()
+    arriving = world.arrive()
+    arriving.upgrade_requested(Format.MSGPACK, "t", "alice", None, world.now)
+    commands = arriving.authenticated(Grant("alice", "key:x", WALL + 3_600_000), world.now)
+    alice, bob = arriving, world.open("bob")
+    world.now += 17
+    commands += in_msgpack(world, alice)
+    commands += in_msgpack(world, alice, recipientId="bob", messageType="HANDSHAKE", content={})
+    commands += in_msgpack(world, alice, recipientId="nobody", messageType="DISCONNECT", content={})
+    commands += in_msgpack(world, alice, messageType="PRESENCE", content={"watch": ["bob"]})
+    commands += world.send(bob, messageType="PRESENCE", content={"watch": ["alice"]})
+    commands += in_msgpack(world, alice, messageType="PRESENCE", content={"status": "ONLINE", "agentId": "x"})
+    commands += in_msgpack(world, alice, messageType="DISCONNECT", content={})
+    heard = [decode(c.data, Format.MSGPACK)[0] for c in commands if isinstance(c, Send) and c.to is alice]
+    told_of: list[str] = []
+    for message in heard:
+        assert isinstance(message, Decoded), message
+        envelope = message.envelope
+        assert (envelope.sender_id, envelope.recipient_id) == ("system", "alice")
+        told_of.append(f"{envelope.message_type.value} {envelope.timestamp - WALL}")
+    assert told_of == [
+        "CONNECTED 1000",
+        "HEARTBEAT 1017",
+        "ERROR 1017",  # a HANDSHAKE without content
+        "ERROR 1017",  # nobody there
+        "PRESENCE 1017",  # bob, who watches in turn
+        "ERROR 1017",  # a PRESENCE that only the relay says
+        "ACK 1017",
+    ]
