@@ -236,7 +236,6 @@ class DetailTabs(QTabWidget):
         self.sequence = sequence
         self.acts = EntryActs()
         self.setCornerWidget(self.acts)
-        self.setDocumentMode(True)
         self.setAccessibleName(self.tr("Details of the entry"))
         self.summary, self.security, self.delivery = Facts(), Facts(), Facts()
         self.decrypted, self.wire = DecryptedTab(), WireTab()
