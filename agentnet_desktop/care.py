@@ -14,7 +14,7 @@ from pathlib import Path
 from agentnet_desktop import doctor
 from agentnet_desktop.agent.errors import AgentError, NotAllowed
 from agentnet_desktop.compose import Holder
-from agentnet_desktop.doctor import Finding, Tell
+from agentnet_desktop.doctor import Tell
 from agentnet_desktop.moving import move
 from agentnet_desktop.portable import back_up
 from agentnet_desktop.store.errors import StoreError
@@ -117,15 +117,5 @@ class Care:
         tell(doctor.storing(await holder.agent.storage_problem()))
         for finding in doctor.connection(holder.agent.connection):
             tell(finding)
-        tell(await self._sessions())
-
-    async def _sessions(self) -> Finding:
-        """Says with which contacts keys are agreed on."""
-        agent = self._holder.agent
-        live = {view.peer.lower() for view in await agent.session_keys()}
-        trusted = [view for view in await agent.contacts() if view.state in ("APPROVED", "VERIFIED")]
-        without = [view.agent_id for view in trusted if view.agent_id.lower() not in live]
-        if without:
-            words = f"No keys are agreed on yet with {', '.join(without)}: that takes both being online once."
-            return Finding("session", "warning", words)
-        return Finding("session", "ok", "Keys are agreed on with every approved contact.")
+        agent = holder.agent
+        tell(doctor.sessions(await agent.session_keys(), await agent.contacts()))

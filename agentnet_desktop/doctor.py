@@ -1,19 +1,19 @@
 """The doctor: walks the ways in which an agent can be unwell, and says what to do.
 
 Implements the checklist of docs/protocol.md, *Debugging*, for the command line and for the window. Checks profile,
-keyring, database, disk, then what only a connection shows: relay, token, clock. Changes nothing.
+keyring, database, disk, then what only a connection shows: relay, token, clock, and the contacts' session keys. Changes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from agentnet_desktop.agent.display import visible
-from agentnet_desktop.agent.events import ConnectionState, ConnectionView
+from agentnet_desktop.agent.events import ConnectionState, ConnectionView, ContactView, SessionKeysView
 from agentnet_desktop.compose import Passphrase, open_vault
 from agentnet_desktop.profile import (
     ProfileError,
@@ -151,6 +151,22 @@ def connection(view: ConnectionView) -> list[Finding]:
         found.append(Finding("transport", "warning", "The way to the relay is not encrypted (ws://)."))
     found.append(_clock(view.clock_skew_ms))
     return found
+
+
+def sessions(live: Iterable[SessionKeysView], known: Iterable[ContactView]) -> Finding:
+    """Says with which contacts keys are agreed on.
+
+    Args:
+        live: the keys of all live conversations.
+        known: all contacts.
+    """
+    agreed = {view.peer.lower() for view in live}
+    trusted = [view.agent_id for view in known if view.state in ("APPROVED", "VERIFIED")]
+    without = [agent_id for agent_id in trusted if agent_id.lower() not in agreed]
+    if without:
+        words = f"No keys are agreed on yet with {', '.join(without)}: that takes both being online once."
+        return Finding("session", "warning", words)
+    return Finding("session", "ok", "Keys are agreed on with every approved contact.")
 
 
 def _clock(skew_ms: int | None) -> Finding:

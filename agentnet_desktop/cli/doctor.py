@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from agentnet_desktop.compose import Holder
     from agentnet_desktop.doctor import Finding, Tell
 
-Seen = tuple["ConnectionView", "FiguresView"]
+Seen = tuple["ConnectionView", "Finding", "FiguresView"]
 
 
 def add(commands: Any, common: ArgumentParser) -> None:
     """Adds the command."""
-    words = "check keyring, database, disk, relay, token and clock"
+    words = "check keyring, database, disk, relay, token, clock and session keys"
     made = commands.add_parser("doctor", help=words, description=words.capitalize() + ".", parents=[common])
     made.set_defaults(run=run)
 
@@ -97,27 +97,28 @@ async def _examine(args: Namespace, tell: Tell) -> FiguresView | None:
     seen = await (_held_connection(args, tell) if held else _own_connection(args, tell))
     if seen is None:
         return None
-    view, figures = seen
-    for finding in doctor.connection(view):
+    view, agreed, figures = seen
+    for finding in [*doctor.connection(view), agreed]:
         tell(finding)
     return figures
 
 
 async def _held_connection(args: Namespace, tell: Tell) -> Seen:
     """Asks the holder how it is."""
-    from agentnet_desktop.doctor import storing
+    from agentnet_desktop.doctor import sessions, storing
 
     async with access.commander(args) as desk:
         tell(storing(await desk.agent.storage_problem()))
         snapshot = await desk.agent.snapshot()
-        return snapshot.connection, await desk.agent.figures()
+        agreed = sessions(await desk.agent.session_keys(), await desk.agent.contacts())
+        return snapshot.connection, agreed, await desk.agent.figures()
 
 
 async def _own_connection(args: Namespace, tell: Tell) -> Seen | None:
     """Connects once, to see what happens."""
     from agentnet_desktop.agent.errors import AgentError
     from agentnet_desktop.compose import open_profile
-    from agentnet_desktop.doctor import Finding
+    from agentnet_desktop.doctor import Finding, sessions
     from agentnet_desktop.profile import ProfileError
     from agentnet_desktop.store.errors import StoreError
 
@@ -127,7 +128,9 @@ async def _own_connection(args: Namespace, tell: Tell) -> Seen | None:
         tell(Finding("relay", "failed", str(error)))
         return None
     try:
-        return await _first_word(holder), await holder.agent.figures()
+        view = await _first_word(holder)
+        agreed = sessions(await holder.agent.session_keys(), await holder.agent.contacts())
+        return view, agreed, await holder.agent.figures()
     finally:
         await holder.close()
 

@@ -12,7 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from agentnet_desktop import doctor
-from agentnet_desktop.agent.events import ConnectionState, ConnectionView, FiguresView
+from agentnet_desktop.agent.events import (
+    ConnectionState,
+    ConnectionView,
+    ContactView,
+    FiguresView,
+    SessionKeysView,
+)
 from agentnet_desktop.cli.doctor import figure_lines
 from tests.cli.shells import WORDS, Shell
 from tests.processes import ROOT, RelayProcess
@@ -182,6 +188,7 @@ def test_doctor_beside_a_running_agent_tells_of_its_connection(
         "relay",
         "token",
         "clock",
+        "session",
         "figures",
     ]
     assert str(running.process.pid) in done.rows[0]["message"]
@@ -192,8 +199,21 @@ def test_doctor_beside_a_running_agent_tells_of_its_connection(
     assert running.stop() == 0
     alone = alice("doctor")
     assert alone.code == 0, alone.out
+    assert "ok       session   Keys are agreed on with every approved contact." in alone.out
     assert "figures   connecting took " in alone.out
     assert "figures   retries 0, of 0 messages delivered in the last 30 days\n" in alone.out
+
+
+def test_doctor_names_the_trusted_contacts_without_session_keys() -> None:
+    contacts = [
+        ContactView("bob", "", "APPROVED"),
+        ContactView("Carol", "", "VERIFIED"),
+        ContactView("dan", "", "BLOCKED"),
+    ]
+    keys = [SessionKeysView("carol", "conv_1", 1, 2, 3, 4)]
+    assert doctor.sessions(keys, contacts).state == "warning"
+    assert "yet with bob: that takes" in doctor.sessions(keys, contacts).message
+    assert doctor.sessions(keys, contacts[1:]).state == "ok"
 
 
 def test_doctor_tells_each_figure_with_the_time_that_it_is_of() -> None:
