@@ -24,6 +24,7 @@ from agentnet_desktop.agent.events import (
 from agentnet_desktop.ui.bridge import Bridge
 from agentnet_desktop.ui.hosting.relay_process import RelayProcess
 from agentnet_desktop.ui.main_window import MainWindow
+from agentnet_desktop.ui.meetings.new import NewMeetingDialog
 from agentnet_desktop.ui.navigation import PageName
 from agentnet_desktop.ui.pages import Pages
 from agentnet_desktop.ui.preferences import Preferences
@@ -135,6 +136,22 @@ def test_all_tabs_of_an_entry_are_in_sight_in_a_small_window(window: MainWindow,
     qtbot.waitUntil(lambda: details.width() > 700)
     assert tabs.tabRect(tabs.count() - 1).right() <= tabs.width()
     assert tabs.width() + details.acts.width() <= details.width()
+
+
+def test_a_long_name_is_cut_in_the_people_of_a_meeting_and_whole_in_its_tooltip(
+    window: MainWindow, bridge: Bridge, qtbot: QtBot
+) -> None:
+    bridge.dispatch(ContactChanged(contact("lon", name="Bartholomew <b> " + "M" * 60)))
+    pages_of(window).contacts.meeting_wanted.emit("lon")
+    dialog = window.findChild(NewMeetingDialog)
+    assert isinstance(dialog, NewMeetingDialog)
+    (item,) = dialog.people.findItems("Bartholomew", Qt.MatchFlag.MatchStartsWith)
+    with qtbot.waitExposed(dialog):
+        dialog.open()
+    assert not dialog.people.horizontalScrollBar().isVisible()
+    assert "&lt;b&gt;" in item.toolTip()
+    assert "lon" in item.toolTip()
+    dialog.reject()
 
 
 def test_closing_is_left_to_who_runs_the_window(window: MainWindow, qtbot: QtBot) -> None:

@@ -82,6 +82,8 @@ class NewMeetingDialog(QDialog):
         for contact in self._contacts.views():
             if contact.state in ("APPROVED", "VERIFIED"):
                 item = QListWidgetItem(shown_name(contact))
+                whole = f"{shown_name(contact)} · {text.peer_text(contact.agent_id, text.NAME_LIMIT)}"
+                item.setToolTip(text.tooltip(whole))
                 item.setData(_AGENT_ID, contact.agent_id)
                 item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
                 marked = contact.agent_id == chosen
@@ -89,6 +91,7 @@ class NewMeetingDialog(QDialog):
                 self.people.addItem(item)
         self.people.setFixedHeight(112)
         self.people.setSpacing(3)
+        self.people.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)  # long names are cut
         self.title = QLineEdit()
         self.title.setObjectName("meeting-title")
         self.title.setMaxLength(text.TITLE_LIMIT)
