@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from agentnet_desktop.audit.held import HeldHeads
+from agentnet_desktop.audit.held import GivenHeads, HeldHeads
 from agentnet_desktop.audit.items import Item, NotAnExport, item_from
 from agentnet_desktop.audit.verify import Report, Verifier
 from agentnet_desktop.crypto import chain
@@ -81,27 +81,38 @@ def verify_file(
             verifier.complain(
                 0, "IDENTITY", "The file names another identity key than the one known for its agent."
             )
-    footer, last = None, 0
-    try:
-        for part in read_lines(path):
-            if isinstance(part, Footer):
-                footer = part
-            elif footer is not None:
-                raise NotAnExport("The file goes on after its end.")
-            else:
-                verifier.feed(part)
-                last = part.seq
-                if held is not None:
-                    held.feed(part)
-                if progress is not None:
-                    progress(last)
-    except NotAnExport as error:
-        verifier.complain(last + 1, "UNREADABLE", f"After entry {last}: {error}")
+    footer = _walk(path, verifier, held, progress)
     if held is not None:
         _check_held(verifier, header, held)
     report = verifier.finish(whole=not header.redacted, open_end=open_end)
     _check_end(verifier, header, footer, report)
     return verifier.finish(whole=False, open_end=open_end) if footer is None or report.intact else report
+
+
+def _walk(
+    path: Path, verifier: Verifier, held: HeldHeads | None, progress: Callable[[int], None] | None
+) -> Footer | None:
+    """Feeds a file's entries to those who check them; returns its last line, or None: it has none."""
+    given_out = GivenHeads()
+    footer, last = None, 0
+    try:
+        for part in read_lines(path):
+            if isinstance(part, Footer):
+                footer = part
+                continue
+            if footer is not None:
+                raise NotAnExport("The file goes on after its end.")
+            verifier.feed(part)
+            last = part.seq
+            if wrong := given_out.feed(part):
+                verifier.complain(last, "OWN_RECEIPT", wrong)
+            if held is not None:
+                held.feed(part)
+            if progress is not None:
+                progress(last)
+    except NotAnExport as error:
+        verifier.complain(last + 1, "UNREADABLE", f"After entry {last}: {error}")
+    return footer
 
 
 def _check_held(verifier: Verifier, header: Header, held: HeldHeads) -> None:

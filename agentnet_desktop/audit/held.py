@@ -100,6 +100,27 @@ class HeldHeads:
         return Missing(max((seq for entry, seq in self._met if entry < held.entry), default=0), words)
 
 
+@dataclass
+class GivenHeads:
+    """Checks the heads that the exporter gave out, in the receipts which its own file shows; takes entries in order."""
+
+    _hashes: set[bytes] = field(default_factory=set)  # beginnings: of what came in, and of stubs
+
+    def feed(self, item: Item) -> str:
+        """Takes the next entry; returns what is wrong with it, "" for nothing."""
+        if item.body is None or item.text("direction") == "in":
+            self._hashes.add(item.entry_hash[:8])
+        if item.text("direction") != "out" or item.text("messageType") != MessageType.ACK:
+            return ""
+        receipt = _receipt(item)
+        if receipt is None or receipt.head[:8] in self._hashes:
+            return ""
+        return (
+            f"Entry {item.seq} is a receipt for {receipt.message_id}, and signs a state of the log that it never had "
+            "before: it was rewritten."
+        )
+
+
 def held_heads(
     db: Database, peer: str, identity_key: bytes, *, progress: Callable[[int], None] = lambda _place: None
 ) -> HeldHeads:
@@ -117,7 +138,7 @@ def held_heads(
         if entry.direction == "out" and entry.encrypted:
             held.made.setdefault(entry.message_id, entry.seq)
         elif entry.direction == "in" and entry.message_type == MessageType.ACK and entry.verified == "good":
-            head = _head_of(db, entry)
+            head = _receipt(_item(db, entry))
             if head is not None and head.message_id in held.made:
                 held.heads.setdefault(head.head, head)
     return held
@@ -130,9 +151,9 @@ def _entries_with(db: Database, peer: str) -> Iterator[LogEntry]:
         after = found[-1].seq
 
 
-def _head_of(db: Database, entry: LogEntry) -> HeldHead | None:
-    """Returns the head in a receipt; None where there is none, or retention deleted it."""
-    envelope = read_envelope(_item(db, entry))
+def _receipt(item: Item) -> HeldHead | None:
+    """Returns the head in a receipt; None where there is none, or it is not disclosed."""
+    envelope = read_envelope(item)
     if envelope is None:
         return None
     try:
@@ -141,9 +162,8 @@ def _head_of(db: Database, entry: LogEntry) -> HeldHead | None:
         return None
     if ack.status != AckStatus.DELIVERED or ack.log_head is None or ack.signature is None:
         return None
-    return HeldHead(
-        ack.log_head, ack.message_id, entry.seq, max(entry.time, envelope.timestamp), ack.signature
-    )
+    time = max(int((item.body or {})["time"]), envelope.timestamp)
+    return HeldHead(ack.log_head, ack.message_id, item.seq, time, ack.signature)
 
 
 def _digests(db: Database, identity_key: bytes, message_id: str) -> list[bytes]:

@@ -112,6 +112,18 @@ def test_a_rewritten_export_is_found_by_the_order_of_ones_own_log(
     assert "it was rewritten, cut off or begun anew" in problem.sentence
 
 
+@pytest.mark.parametrize("left_out", range(1, 13))
+def test_a_rewritten_export_is_found_by_the_receipts_that_it_still_shows(
+    talk: Talk, tmp_path: Path, left_out: int
+) -> None:
+    """On another machine too: 4, 8 and 12 are receipts for 3, 7 and 11."""
+    path = export(talk, tmp_path, at=NOW)
+    assert verify_file(path).intact
+    rewrite(talk, path, left_out)
+    found = [problem.seq for problem in verify_file(path).problems if problem.kind == "OWN_RECEIPT"]
+    assert found == [place - 1 for place in (4, 8, 12) if left_out < place]
+
+
 def test_an_export_that_was_cut_off_is_found_by_the_time_that_it_names(talk: Talk, tmp_path: Path) -> None:
     cut(talk.bob, 11)
     report = judged(talk, export(talk, tmp_path, at=NOW + HOUR))
