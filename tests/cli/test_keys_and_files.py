@@ -92,6 +92,11 @@ def test_an_exported_log_is_verified_without_keys_and_compared(
     known = alice("log", "verify", str(files[1]), "--json")
     assert (known.code, known.rows[0]["intact"]) == (0, True), known.out
     assert known.rows[0]["heldTo"] > stranger("log", "verify", str(files[1]), "--json").rows[0]["heldTo"] == 0
+    alice.env["AGENTNET_PASSPHRASE_FILE"] = str(tmp_path / "none")
+    locked = alice("log", "verify", str(files[1]), "--json")
+    assert (locked.code, locked.rows[0]["heldTo"]) == (0, 0)
+    assert locked.err.startswith("Only the file itself is checked, for the profile cannot be opened: ")
+    del alice.env["AGENTNET_PASSPHRASE_FILE"]
     header, *rows = map(json.loads, files[1].read_text().splitlines())
     kept = rows[: known.rows[0]["heldTo"] - 1]
     end = rows[-1] | {"entries": len(kept), "seq": len(kept), "hash": kept[-1]["hash"], "signature": None}
