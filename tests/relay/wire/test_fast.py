@@ -398,3 +398,12 @@ def test_without_any_padding_nothing_is_taken() -> None:
     for name, size in (("encryptedData", 24), ("signature", 88), ("commitment", 44)):
         whole["content"][name] = "A" * size
     assert read_json(text_of(whole), LIMIT) is None
+
+
+@pytest.mark.parametrize("name", ["messageId", "senderId", "recipientId", "conversationId"])
+def test_text_that_is_not_utf_8_is_left_wherever_it_stands(name: str) -> None:
+    whole = spoilt(name, "an-id-to-spoil")
+    for raw, read in ((text_of(whole), read_json), (data_of(whole), read_msgpack)):
+        broken = raw.replace(b"an-id-to-spoil", b"an-id-to-\xffpoil")
+        assert broken != raw
+        assert read(broken, LIMIT) is None
