@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
+from agentnet_desktop.agent.events import Direction, LogRow, Verified
 from agentnet_desktop.audit.filter import IS_VALUES, Filter, FilterError, matches, parse
 from agentnet_desktop.store import audit_log, log_search
 from agentnet_desktop.store.audit_log import NewEntry, Pin
@@ -226,3 +228,50 @@ def test_the_database_finds_what_matches_says(
         assert found(db, filter_, before_seq=6, limit=3) == [seq for seq in expected if seq < 6][-3:], expr
         assert found(db, filter_, after_seq=4, limit=3) == [seq for seq in expected if seq > 4][:3], expr
         assert db.read_sync(partial(log_search.count, terms=filter_.terms)) == len(expected), expr
+
+
+ROW = LogRow(
+    seq=1, time=NOW, direction=Direction.IN, peer="Bob", conversation_id="conv_1", message_id="msg_1",
+    message_type="PROPOSAL", encrypted=True, verified=Verified.GOOD, state="RECEIVED", summary="Team lunch", size=9,
+)  # fmt: skip
+ALICES = replace(ROW, direction=Direction.OUT, state="QUEUED", encrypted=False)
+UNSIGNED = replace(ROW, verified=Verified.BAD, state="FAILED", encrypted=False)
+
+
+@pytest.mark.parametrize(
+    ("expr", "fitting"),
+    [
+        ("from:bob", [ROW, UNSIGNED]),
+        ("from:me", [ALICES]),
+        ("to:bob", [ALICES]),
+        ("to:me", [ROW, UNSIGNED]),
+        ("with:b*", [ROW, ALICES, UNSIGNED]),
+        ("with:bo", []),
+        ("type:proposal", [ROW, ALICES, UNSIGNED]),
+        ("conv:conv_2", []),
+        ("state:queued", [ALICES]),
+        ("is:failed", [UNSIGNED]),
+        ("is:queued", [ALICES]),
+        ("is:encrypted", [ROW]),
+        ("is:pinned", []),
+        ("is:unverified", [UNSIGNED]),
+        ("-is:unverified", [ROW, ALICES]),
+        ("after:2026-03-01T12:00", [ROW, ALICES, UNSIGNED]),
+        ("before:2026-03-01T12:00", []),
+        ('"team lun"*', [ROW, ALICES, UNSIGNED]),
+        ('"lunch team"', []),
+        ("cake", [ROW]),
+    ],
+)
+def test_each_field_is_matched(expr: str, fitting: list[LogRow]) -> None:
+    wanted = parse(expr, now_ms=NOW)
+    contents: list[tuple[LogRow, dict[str, Any] | None]] = [
+        (ROW, {"note": "with cake"}),
+        (ALICES, None),
+        (UNSIGNED, {}),
+    ]
+    assert [row for row, content in contents if matches(wanted, row, content=content)] == fitting
+
+
+def test_a_pin_is_matched() -> None:
+    assert matches(parse("is:pinned", now_ms=NOW), ROW, pinned=True)
