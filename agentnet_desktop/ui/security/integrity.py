@@ -24,12 +24,23 @@ def report_words(report: Report) -> tuple[str, Tone]:
     words = text.tr("Intact, {0} entries. Proved authors: {1}, contents: {2}, receipts: {3}.").format(
         report.entries, report.signatures, report.commitments, report.receipts
     )
-    held = (
-        text.tr("Others hold statements that it is complete up to entry {0}.").format(report.anchored_to)
-        if report.anchored_to
-        else text.tr("Nobody else holds a statement about how far it goes.")
-    )
-    return f"{words} {held}", Tone.GOOD
+    return f"{words} {_completeness(report)}", Tone.GOOD
+
+
+def _completeness(report: Report) -> str:
+    """Say up to where nothing is missing, and by whose word."""
+    signed, held = report.anchored_to, report.held_to
+    if held and held == signed:
+        return text.tr("Complete up to entry {0}, by what the key store or others hold.").format(held)
+    if held:
+        words = text.tr(
+            "Complete up to entry {0} by its owner's signature, up to {1} by what the key store or others hold."
+        )
+        return words.format(signed, held)
+    if signed:
+        words = text.tr("Complete up to entry {0} by its owner's signature; nobody else says so.")
+        return words.format(signed)
+    return text.tr("Nobody holds a statement about how far it goes.")
 
 
 class IntegrityCard(Card):
