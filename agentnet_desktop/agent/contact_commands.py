@@ -81,9 +81,14 @@ class ContactCommands(Upkeep):
 
         return await self._ground.until(ContactChanged, ready, timeout_s)
 
-    async def approve_contact(self, agent_id: str) -> ContactView:
-        """Approves an agent that asks for contact: pins its key and answers its handshake."""
-        return await self._ground.turn(lambda turn: self._people.approve(turn, agent_id))
+    async def approve_contact(self, agent_id: str, *, seen: str | None = None) -> ContactView:
+        """Approves an agent that asks for contact: pins its key and answers its handshake.
+
+        Args:
+            agent_id: the agent.
+            seen: fingerprint of the key that the person was shown; another one is not pinned. None: whichever.
+        """
+        return await self._ground.turn(lambda turn: self._people.approve(turn, agent_id, seen))
 
     async def block_contact(self, agent_id: str) -> ContactView:
         """Blocks an agent: nothing of it is answered or shown any more, but for the log."""
@@ -93,13 +98,18 @@ class ContactCommands(Upkeep):
         """Forgets a contact: its key, sessions and waiting messages; the log stays."""
         return await self._ground.turn(lambda turn: self._people.remove(turn, agent_id))
 
-    async def accept_key(self, agent_id: str) -> ContactView:
-        """Accepts the changed key of a contact: pins it, wipes old sessions, holds queued messages."""
-        return await self._ground.turn(lambda turn: self._people.accept_key(turn, agent_id))
+    async def accept_key(self, agent_id: str, *, seen: str | None = None) -> ContactView:
+        """Accepts the changed key of a contact: pins it, wipes old sessions, holds queued messages.
 
-    async def refuse_key(self, agent_id: str) -> ContactView:
-        """Refuses the changed key of a contact for good and restores the contact's state."""
-        return await self._ground.turn(lambda turn: self._people.refuse_key(turn, agent_id))
+        Args:
+            agent_id: the contact.
+            seen: as in `approve_contact`.
+        """
+        return await self._ground.turn(lambda turn: self._people.accept_key(turn, agent_id, seen))
+
+    async def refuse_key(self, agent_id: str, *, seen: str | None = None) -> ContactView:
+        """Refuses the changed key of a contact for good and restores the contact's state; `seen` as above."""
+        return await self._ground.turn(lambda turn: self._people.refuse_key(turn, agent_id, seen))
 
     async def release_messages(self, agent_id: str) -> int:
         """Sends the messages that were held since a changed key was accepted; returns how many."""

@@ -17,6 +17,7 @@ from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.agent.timing import DAY_MS
 from agentnet_desktop.agent.trust import KEY_CHANGED, Trust
 from agentnet_desktop.agent.views import link_view, number_of, query_view
+from agentnet_desktop.crypto.keys import fingerprint
 from agentnet_desktop.crypto.safety_number import same_number
 from agentnet_desktop.protocol import contact as states
 from agentnet_desktop.protocol.contact import ContactEvent, ContactState, IllegalTransition
@@ -181,9 +182,10 @@ class People:
 
     # ----------------------------------------------------------------------------------------- decisions
 
-    def approve(self, turn: Turn, agent_id: str) -> ContactView:
+    def approve(self, turn: Turn, agent_id: str, seen: str | None) -> ContactView:
         """Approves an agent: pins the key it offered and answers its handshake."""
         contact = self.the(turn, agent_id)
+        _must_be(contact.identity_key or contact.candidate_key, seen)
         contact = self._move(
             turn,
             contact,
@@ -230,9 +232,9 @@ class People:
                 queries.answer_peer_query(turn.session, query.peer, query.request_id, state, turn.now, {})
                 turn.tell(PermissionAsked(query_view(query), closed=True))
 
-    def accept_key(self, turn: Turn, agent_id: str) -> ContactView:
+    def accept_key(self, turn: Turn, agent_id: str, seen: str | None) -> ContactView:
         """Pins the changed key of a contact; what waits in the outbox is held until the person releases it."""
-        contact = self._changed(turn, agent_id)
+        contact = self._changed(turn, agent_id, seen)
         sessions.wipe_peer(turn.session, contact.agent_id, SessionState.CLOSED, contact.identity_key)
         for known in sessions.conversations(turn.session, contact.agent_id):
             if known.ended_at is None:
@@ -271,9 +273,9 @@ class People:
         self._trust.save(turn, replace(contact, held=0))
         return len(held)
 
-    def refuse_key(self, turn: Turn, agent_id: str) -> ContactView:
+    def refuse_key(self, turn: Turn, agent_id: str, seen: str | None) -> ContactView:
         """Refuses the changed key for good and restores the contact's state."""
-        contact = self._changed(turn, agent_id)
+        contact = self._changed(turn, agent_id, seen)
         key = contact.candidate_key or b""
         contacts.refuse_key(turn.session, contact.agent_id, key, turn.now)
         sessions.wipe_peer(turn.session, contact.agent_id, SessionState.CLOSED, key)
@@ -283,10 +285,11 @@ class People:
         self._delivery.look(turn)
         return self._presence.view(contact)
 
-    def _changed(self, turn: Turn, agent_id: str) -> Contact:
+    def _changed(self, turn: Turn, agent_id: str, seen: str | None) -> Contact:
         contact = self.the(turn, agent_id)
         if contact.state != ContactState.KEY_CHANGED or contact.candidate_key is None:
             raise NotAllowed(f"The key of {contact.agent_id} has not changed.")
+        _must_be(contact.candidate_key, seen)
         return contact
 
     def verify(self, turn: Turn, agent_id: str, number: str | None) -> ContactView:
@@ -308,3 +311,9 @@ class People:
         if key is None:
             raise NotFound(f"The key of {contact.agent_id} is not known yet.")
         return number_of(self._ground.agent_id, self._ground.identity.public, contact.agent_id, key)
+
+
+def _must_be(key: bytes | None, seen: str | None) -> None:
+    """Refuses a decision about another key than the one whose fingerprint the person saw."""
+    if seen is not None and (key is None or fingerprint(key) != seen):
+        raise NotAllowed("Another key has come since you looked. Look again before you decide.")

@@ -106,12 +106,12 @@ async def test_links_that_cannot_be_used_say_why(world: World, alice: Peer, bob:
     assert await alice.agent.contacts() == []
 
 
-async def change_key(world: World, peer: Peer) -> Peer:
+async def change_key(world: World, peer: Peer, machine: str = "new") -> Peer:
     """Somebody loses their profile and comes back with another identity key."""
     await peer.stop()
     world.peers.remove(peer)
-    peer.path = peer.path.rename(peer.path.with_name(f"{peer.agent_id}-old.db"))
-    return await world.add(peer.agent_id, seed=f"{peer.agent_id}'s new machine")
+    peer.path = peer.path.rename(peer.path.with_name(f"{peer.agent_id}-before-{machine}.db"))
+    return await world.add(peer.agent_id, seed=f"{peer.agent_id}'s {machine} machine")
 
 
 async def test_a_changed_key_stops_sending_until_the_person_decides(
@@ -141,6 +141,34 @@ async def test_refusing_a_changed_key_restores_the_contact_and_remembers_the_key
     await ask_without_link(world, imposter, bob)
     assert await states(bob) == {"alice": "APPROVED"}
     assert bob.alarms() == ["KEY_CHANGED"]
+
+
+async def test_a_decision_is_about_the_key_that_was_seen_and_no_other(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    second = await change_key(world, alice)
+    await ask_without_link(world, second, bob)
+    (seen,) = await bob.agent.contacts()
+    third = await change_key(world, second, "third")
+    await ask_without_link(world, third, bob)
+    for decide in (bob.agent.accept_key, bob.agent.refuse_key):
+        with pytest.raises(NotAllowed, match="since you looked"):
+            await decide("alice", seen=seen.candidate_fingerprint)
+    assert await states(bob) == {"alice": "KEY_CHANGED"}
+    (now,) = await bob.agent.contacts()
+    assert now.candidate_fingerprint != seen.candidate_fingerprint
+    view = await bob.agent.accept_key("alice", seen=now.candidate_fingerprint)
+    assert view.fingerprint == now.candidate_fingerprint
+
+
+async def test_an_approval_is_of_the_key_that_was_seen(world: World, alice: Peer, bob: Peer) -> None:
+    await ask_without_link(world, alice, bob)
+    (asks,) = await bob.agent.contacts()
+    shown = asks.fingerprint or asks.candidate_fingerprint
+    with pytest.raises(NotAllowed, match="since you looked"):
+        await bob.agent.approve_contact("alice", seen="0000")
+    assert (await bob.agent.approve_contact("alice", seen=shown)).fingerprint == shown
 
 
 async def test_accepting_a_changed_key_holds_what_waited_and_starts_anew(

@@ -187,29 +187,41 @@ class ContactDetail(QWidget):
 
     # ------------------------------------------------------------------------------- acts
 
-    def _send(self, name: str, make: Callable[[Agent, str], Coroutine[Any, Any, Any]]) -> None:
+    def _send(self, name: str, make: Callable[[Agent, ContactView], Coroutine[Any, Any, Any]]) -> None:
+        """Give the agent a command about the contact as it is shown at this moment."""
         if self._view is None:
             return
-        agent_id = self._view.agent_id
+        view = self._view
         self.notice.show_notice("", Tone.NEUTRAL)
         self._bridge.command(
-            lambda agent: make(agent, agent_id),
+            lambda agent: make(agent, view),
             name=name,
             owner=self,
             failed=lambda sentence: self.notice.show_notice(sentence, Tone.BAD),
         )
 
     def _approve(self) -> None:
-        self._send("approve contact", lambda agent, agent_id: agent.approve_contact(agent_id))
+        self._send(
+            "approve contact",
+            lambda agent, view: agent.approve_contact(
+                view.agent_id, seen=view.fingerprint or view.candidate_fingerprint or None
+            ),
+        )
 
     def _verify(self) -> None:
-        self._send("verify contact", lambda agent, agent_id: agent.verify_contact(agent_id))
+        self._send(
+            "verify contact", lambda agent, view: agent.verify_contact(view.agent_id, view.safety_number)
+        )
 
     def _accept_key(self) -> None:
-        self._send("accept key", lambda agent, agent_id: agent.accept_key(agent_id))
+        self._send(
+            "accept key", lambda agent, view: agent.accept_key(view.agent_id, seen=view.candidate_fingerprint)
+        )
 
     def _refuse_key(self) -> None:
-        self._send("refuse key", lambda agent, agent_id: agent.refuse_key(agent_id))
+        self._send(
+            "refuse key", lambda agent, view: agent.refuse_key(view.agent_id, seen=view.candidate_fingerprint)
+        )
 
     def _ask_block(self) -> None:
         if self._view is not None:
@@ -218,7 +230,7 @@ class ContactDetail(QWidget):
                 self.tr("Block {0}?").format(shown_name(self._view)),
                 self.tr("Nothing this agent sends will be answered or shown, except in the log."),
                 self.tr("Block"),
-                lambda: self._send("block contact", lambda agent, agent_id: agent.block_contact(agent_id)),
+                lambda: self._send("block contact", lambda agent, view: agent.block_contact(view.agent_id)),
             )
 
     def _ask_remove(self) -> None:
@@ -228,7 +240,7 @@ class ContactDetail(QWidget):
                 self.tr("Remove {0}?").format(shown_name(self._view)),
                 self.tr("Its key and waiting messages are forgotten. The log stays."),
                 self.tr("Remove"),
-                lambda: self._send("remove contact", lambda agent, agent_id: agent.remove_contact(agent_id)),
+                lambda: self._send("remove contact", lambda agent, view: agent.remove_contact(view.agent_id)),
             )
 
     def _show_log(self) -> None:

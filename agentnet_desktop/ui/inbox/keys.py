@@ -48,7 +48,7 @@ class KeyChangePanel(RequestPanel):
 
     def __init__(self, bridge: Bridge) -> None:
         super().__init__(bridge)
-        self._agent_id = ""
+        self._agent_id = self._seen = ""  # whose key is decided on, and its fingerprint as shown
         self.old = KeyCard(self.tr("The key you know"))
         self.new = KeyCard(self.tr("The key it shows now"))
         cards = row(self.old, self.new)
@@ -81,8 +81,8 @@ class KeyChangePanel(RequestPanel):
         """Show one changed key."""
         if not isinstance(item.view, ContactView):
             return
-        if self._agent_id != item.view.agent_id:
-            self._agent_id = item.view.agent_id
+        if (self._agent_id, self._seen) != (item.view.agent_id, item.view.candidate_fingerprint):
+            self._agent_id, self._seen = item.view.agent_id, item.view.candidate_fingerprint
             self.rearm()
         self.title.setText(item.title)
         self.badge.set_mark(trust.contact_mark(item.view.state))
@@ -97,10 +97,12 @@ class KeyChangePanel(RequestPanel):
         self.new.show_key(item.view.candidate_fingerprint, item.view.candidate_safety_number)
 
     def _accept(self) -> None:
-        self.send("accept key", lambda agent: agent.accept_key(self._agent_id))
+        name, seen = self._agent_id, self._seen
+        self.send("accept key", lambda agent: agent.accept_key(name, seen=seen))
 
     def _refuse(self) -> None:
-        self.send("refuse key", lambda agent: agent.refuse_key(self._agent_id))
+        name, seen = self._agent_id, self._seen
+        self.send("refuse key", lambda agent: agent.refuse_key(name, seen=seen))
 
     def _block(self) -> None:
         self.send("block contact", lambda agent: agent.block_contact(self._agent_id))

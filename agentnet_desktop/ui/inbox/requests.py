@@ -111,7 +111,7 @@ class ContactRequestPanel(RequestPanel):
 
     def __init__(self, bridge: Bridge) -> None:
         super().__init__(bridge)
-        self._agent_id = ""
+        self._agent_id = self._seen = ""  # whose key is decided on, and its fingerprint as shown
         self.fingerprint = Label(role="mono", wrap=True, selectable=True)
         self.content.addWidget(Card(Label(self.tr("Fingerprint of its key"), "section"), self.fingerprint))
         self.content.addStretch(1)
@@ -131,8 +131,9 @@ class ContactRequestPanel(RequestPanel):
         """Show one request."""
         if not isinstance(item.view, ContactView):
             return
-        if self._agent_id != item.view.agent_id:
-            self._agent_id = item.view.agent_id
+        offered = item.view.fingerprint or item.view.candidate_fingerprint
+        if (self._agent_id, self._seen) != (item.view.agent_id, offered):
+            self._agent_id, self._seen = item.view.agent_id, offered
             self.rearm()
         self.title.setText(item.title)
         self.badge.set_mark(trust.contact_mark(item.view.state))
@@ -142,10 +143,11 @@ class ContactRequestPanel(RequestPanel):
                 "it gets no answer and learns nothing."
             ).format(text.peer_text(item.view.agent_id, text.NAME_LIMIT))
         )
-        self.fingerprint.setText(item.view.fingerprint or item.view.candidate_fingerprint or "–")
+        self.fingerprint.setText(offered or "–")
 
     def _approve(self) -> None:
-        self.send("approve contact", lambda agent: agent.approve_contact(self._agent_id))
+        name, seen = self._agent_id, self._seen or None
+        self.send("approve contact", lambda agent: agent.approve_contact(name, seen=seen))
 
     def _block(self) -> None:
         self.send("block contact", lambda agent: agent.block_contact(self._agent_id))
