@@ -18,6 +18,8 @@ from relay.auth.tokens import Refused
 from tests.issuer import PROJECT, Issuer, firebase_claims
 from tests.relay.conftest import Net, Person, invite_code
 
+A_DAY = 86_400
+
 
 @pytest.fixture
 def oidc(start_net: Callable[..., Net], issuer: Issuer) -> Net:
@@ -88,8 +90,8 @@ async def test_a_new_key_is_found_and_an_outage_is_borne(oidc: Net, issuer: Issu
         {"iss": "https://elsewhere.example"},
         {"sub": ""},
         {"exp": 1},
-        {"iat": int(time.time()) + 600},
-        {"nbf": int(time.time()) + 600},
+        {"iat": int(time.time()) + A_DAY},  # collected long before it runs
+        {"nbf": int(time.time()) + A_DAY},
     ],
 )
 async def test_an_id_token_that_is_not_for_us_is_refused(
@@ -143,7 +145,7 @@ async def test_firebase_users_are_let_in_by_invite(firebase: Net, issuer: Issuer
         {"aud": "other-project"},
         {"iss": "https://securetoken.google.com/other-project"},
         {"sub": ""},
-        {"auth_time": int(time.time()) + 600},
+        {"auth_time": int(time.time()) + A_DAY},
         {"auth_time": None},
     ],
 )
