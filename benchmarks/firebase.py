@@ -29,6 +29,7 @@ from websockets.exceptions import InvalidStatus
 from agentnet_desktop.transport.firebase import FirebaseTokens
 from agentnet_desktop.transport.tokens import Token, TokenError
 from relay.upgrade import ENDPOINT
+from tests.issuer import MemoryTokens
 from tests.processes import RelayProcess
 from tests.relay.conftest import invite_code
 
@@ -36,23 +37,6 @@ LONG = True
 VERSION = "15.34.2"
 PROJECT = "demo-agentnet"
 ACCOUNT = ("alice@example.org", "a password of no worth")
-
-
-class Store:
-    """A token store in memory."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, str] = {}
-
-    def get_token(self, name: str) -> str | None:
-        """What is kept under a name."""
-        return self.kept.get(name)
-
-    def set_token(self, name: str, value: str | None) -> None:
-        """Keep a value, or remove it."""
-        self.kept.pop(name, None)
-        if value is not None:
-            self.kept[name] = value
 
 
 def program() -> list[str]:
@@ -150,7 +134,7 @@ async def first_word(at: RelayProcess, agent_id: str, token: Token) -> str:
 
 async def steps(address: str) -> None:
     """Sign in, claim an agentId, refresh, come back; and be refused where the emulator is not asked for."""
-    store = Store()
+    store = MemoryTokens()
 
     def now() -> int:
         return int(time.time() * 1000)

@@ -151,3 +151,20 @@ def issuer() -> Iterator[Issuer]:
     made = Issuer()
     yield made
     made.close()
+
+
+class MemoryTokens:
+    """A store for tokens in memory; implements `transport.firebase.TokenStore`."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+
+    def get_token(self, name: str) -> str | None:
+        """What is kept under a name."""
+        return self.kept.get(name)
+
+    def set_token(self, name: str, value: str | None) -> None:
+        """Keep a value, or remove it."""
+        self.kept.pop(name, None)
+        if value is not None:
+            self.kept[name] = value

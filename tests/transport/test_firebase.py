@@ -14,21 +14,9 @@ import pytest
 
 from agentnet_desktop.transport.firebase import REFRESH_TOKEN, FirebaseTokens
 from agentnet_desktop.transport.tokens import SignInEnded, TokenError
+from tests.issuer import MemoryTokens
 
 NOW = 1_750_000_000_000
-
-
-class Store:
-    def __init__(self) -> None:
-        self.kept: dict[str, str] = {}
-
-    def get_token(self, name: str) -> str | None:
-        return self.kept.get(name)
-
-    def set_token(self, name: str, value: str | None) -> None:
-        self.kept.pop(name, None)
-        if value is not None:
-            self.kept[name] = value
 
 
 class Google:
@@ -80,12 +68,12 @@ def google() -> Iterator[Google]:
         thread.join()
 
 
-def tokens(google: Google, store: Store, **options: Any) -> FirebaseTokens:
+def tokens(google: Google, store: MemoryTokens, **options: Any) -> FirebaseTokens:
     return FirebaseTokens(api_key="a key&more", store=store, emulator=google.address, **options)
 
 
 async def test_who_signs_in_gets_a_token_and_only_the_refresh_token_is_kept(google: Google) -> None:
-    store, told = Store(), []
+    store, told = MemoryTokens(), []
     source = tokens(google, store, invite="CODE", on_enrolled=lambda: told.append(True))
     assert (await source.sign_in("a@example.org", "pässword")).project == "our-project"
     token = await source.token(now_ms=NOW, fresh=False)
@@ -104,7 +92,7 @@ async def test_who_signs_in_gets_a_token_and_only_the_refresh_token_is_kept(goog
 
 
 async def test_a_token_is_renewed_before_it_ends_and_when_it_was_refused(google: Google) -> None:
-    store = Store()
+    store = MemoryTokens()
     source = tokens(google, store)
     await source.sign_in("a@example.org", "p")
     first = await source.token(now_ms=NOW + 54 * 60_000, fresh=False)
@@ -121,7 +109,7 @@ async def test_a_token_is_renewed_before_it_ends_and_when_it_was_refused(google:
 
 
 async def test_the_next_start_needs_no_password(google: Google) -> None:
-    store = Store()
+    store = MemoryTokens()
     await tokens(google, store).sign_in("a@example.org", "p")
     again = tokens(google, store)
     assert (await again.token(now_ms=NOW, fresh=False)).expires_at == NOW + 3_600_000
@@ -129,7 +117,7 @@ async def test_the_next_start_needs_no_password(google: Google) -> None:
 
 async def test_where_nobody_has_signed_in_a_person_is_asked_to(google: Google) -> None:
     with pytest.raises(SignInEnded, match="Nobody is signed in"):
-        await tokens(google, Store()).token(now_ms=NOW, fresh=False)
+        await tokens(google, MemoryTokens()).token(now_ms=NOW, fresh=False)
     assert google.asked == []
 
 
@@ -153,7 +141,7 @@ async def test_where_nobody_has_signed_in_a_person_is_asked_to(google: Google) -
     ],
 )
 async def test_a_refusal_is_told_in_our_words(google: Google, status: int, answer: Any, words: str) -> None:
-    google.status, google.answer, store = status, answer, Store()
+    google.status, google.answer, store = status, answer, MemoryTokens()
     with pytest.raises(TokenError, match=words) as told:
         await tokens(google, store).sign_in("a@example.org", "my-secret")
     assert "my-secret" not in str(told.value)
@@ -171,7 +159,7 @@ async def test_a_refusal_is_told_in_our_words(google: Google, status: int, answe
     ],
 )
 async def test_an_ended_sign_in_asks_for_a_new_one(google: Google, code: str, words: str) -> None:
-    store = Store()
+    store = MemoryTokens()
     store.kept[REFRESH_TOKEN] = "old"
     google.status, google.answer = 400, {"error": {"message": code}}
     source = tokens(google, store)
@@ -184,7 +172,7 @@ async def test_an_ended_sign_in_asks_for_a_new_one(google: Google, code: str, wo
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 async def test_a_refusal_that_may_pass_is_no_end(google: Google, status: int) -> None:
-    store = Store()
+    store = MemoryTokens()
     store.kept[REFRESH_TOKEN] = "good"
     google.status, google.answer = status, {"error": {"message": "QUOTA_EXCEEDED : later"}}
     with pytest.raises(TokenError) as told:
@@ -194,7 +182,7 @@ async def test_a_refusal_that_may_pass_is_no_end(google: Google, status: int) ->
 
 
 async def test_a_server_that_is_not_there_is_told_in_words() -> None:
-    source = FirebaseTokens(api_key="k", store=Store(), emulator="http://127.0.0.1:9")
+    source = FirebaseTokens(api_key="k", store=MemoryTokens(), emulator="http://127.0.0.1:9")
     with pytest.raises(TokenError, match="cannot be reached"):
         await source.sign_in("a@example.org", "p")
 
@@ -211,4 +199,4 @@ async def test_a_server_that_is_not_there_is_told_in_words() -> None:
 )
 def test_an_emulator_elsewhere_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="on this machine"):
-        FirebaseTokens(api_key="k", store=Store(), emulator=address)
+        FirebaseTokens(api_key="k", store=MemoryTokens(), emulator=address)
