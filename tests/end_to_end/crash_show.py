@@ -284,8 +284,8 @@ class Show:
         self.messages = sum(side.messages for side in sides.values())
         for name, side in sides.items():
             wrong += side.against(sides[self.agents[name].peer])
-        exports = [self.folder / f"{name}.jsonl" for name in NAMES]
-        wrong += [f"the logs differ: {found.sentence}" for found in compare_files(*exports)]
+        first, second = (self.folder / f"{name}.jsonl" for name in NAMES)
+        wrong += [f"the logs differ: {found.sentence}" for found in compare_files(first, second)]
         return wrong
 
 
