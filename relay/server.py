@@ -47,6 +47,8 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _TICK_S: Final = 0.5
+_TICKED_A_TURN: Final = 64
+"""So many sockets hear of the time in one turn of the loop: thousands at once would hold up everybody."""
 _PRUNE_TICKS: Final = 120
 _METRICS_READ_S: Final = 5
 _LINGER_S: Final = 2
@@ -271,8 +273,7 @@ class Server:
             count += 1
             self._tick_clock()
             now = self.now()
-            for socket in list(self.sockets):
-                socket.ticked(now)
+            await self._tell_time(now)
             counters = self.relay.counters
             counters.connections = self.relay.meters.open
             counters.unauthenticated_connections = self.relay.meters.unauthenticated
@@ -283,6 +284,13 @@ class Server:
             if count % _PRUNE_TICKS == 0:
                 self.relay.meters.prune(now)
                 self._reload(only_if_changed=True)
+
+    async def _tell_time(self, now: int) -> None:
+        """Tell every socket that time has passed, some in each turn of the loop."""
+        for number, socket in enumerate(list(self.sockets), 1):
+            socket.ticked(now)
+            if number % _TICKED_A_TURN == 0:
+                await asyncio.sleep(0)
 
     async def _sweep(self) -> None:
         """Close the connections of agents that another process has revoked."""

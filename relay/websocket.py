@@ -139,6 +139,7 @@ class WebSocket(asyncio.Protocol):
         """It is this connection's turn."""
         self._is_waiting = False
         if self._transport is None:
+            self._let_go()
             return
         data, self._rest = self._rest, b""
         self._rest = self._take(data)
@@ -224,22 +225,28 @@ class WebSocket(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is gone; why it is makes no difference."""
+        """The socket is gone; why it is makes no difference.
+
+        It is out of all tables now. Freeing what it held takes longer than that, and a crowd may go at once: so each
+        has a turn for it.
+        """
         del exc
         host = self._host
         self._transport = None
         self._is_open = False
         self._pending.clear()
         self._rest = b""
-        host.forget(self)
         was_open = self.connection.state is State.OPEN
         self._run(self.connection.lost(host.now()))
         if was_open:
             host.note(self, "lost")
-        self._let_go()
+        host.wait_for_turn(self)
 
     def _let_go(self) -> None:
         """Break the circles of references, so that memory is free now, not when the collector comes by."""
+        if self.connection.link is GONE:
+            return
+        self._host.forget(self)
         self.connection.link = GONE
         protocol = self._protocol
         protocol.parser.close()

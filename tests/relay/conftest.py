@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
 import jwt
@@ -22,6 +23,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from relay.auth.registry import Registry
+from relay.config import load
+from relay.server import Server
 from relay.upgrade import ENDPOINT
 from tests.processes import ROOT, RelayProcess
 
@@ -248,3 +252,24 @@ def relay_cli() -> Callable[..., str]:
         return done.stdout
 
     return run
+
+
+class Here(NamedTuple):
+    """A relay in this process, and the means to connect to it."""
+
+    server: Server
+    net: Net
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[Here]:
+    """A relay in this process, on asyncio's own loop, that takes one unauthenticated connection an address."""
+    registry = Registry(tmp_path / "registry.sqlite")
+    limits = {"address_unauthenticated": 1, "agent_messages_burst": 1e6, "address_messages_burst": 1e6}
+    server = Server(load({"port": 0, "data_dir": str(tmp_path), "limits": limits}, environment={}), registry)
+    await server.start()
+    net = Net(RelayProcess(tmp_path, port=int(server.url.rpartition(":")[2]), url=server.url))
+    yield Here(server, net)
+    await net.close()
+    await server.stop()
+    registry.close()

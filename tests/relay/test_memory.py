@@ -8,51 +8,24 @@ import gc
 import subprocess
 import sys
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from websockets.server import ServerProtocol
 
 from relay import websocket
-from relay.auth.registry import Registry
-from relay.config import load
 from relay.memory import Ebb
-from relay.server import Server
 from relay.upgrade import ENDPOINT
 from relay.wire.codec import Format, decode, decode_routing
 from relay.wire.errors import WireError
-from tests.processes import ROOT, RelayProcess
-from tests.relay.conftest import Net, Person
+from tests.processes import ROOT
+from tests.relay.conftest import Here, Person
 
 UPGRADE = (
     f"GET {ENDPOINT} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 ).encode()
-
-
-LIMITS = {"address_unauthenticated": 1, "agent_messages_burst": 1e6, "address_messages_burst": 1e6}
-
-
-class Here(NamedTuple):
-    """A relay in this process, and the means to connect to it."""
-
-    server: Server
-    net: Net
-
-
-@pytest.fixture
-async def here(tmp_path: Path) -> AsyncIterator[Here]:
-    registry = Registry(tmp_path / "registry.sqlite")
-    flags = {"port": 0, "data_dir": str(tmp_path), "limits": LIMITS}
-    server = Server(load(flags, environment={}), registry)
-    await server.start()
-    net = Net(RelayProcess(tmp_path, port=int(server.url.rpartition(":")[2]), url=server.url))
-    yield Here(server, net)
-    await net.close()
-    await server.stop()
-    registry.close()
 
 
 @pytest.fixture
