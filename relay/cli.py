@@ -25,6 +25,7 @@ from relay.auth.local import OWNER_PREFIX, key_owner
 from relay.auth.registry import Agent, Registry, RegistryError
 from relay.config import TABLES, Config, ConfigError, from_text, load, option_types, origin
 from relay.tls import TlsError
+from relay.wiping import start_again_wiping
 from relay.wire.envelope import is_agent_id
 
 _INVITE_LIFETIME: Final = "24h"
@@ -196,10 +197,12 @@ def _open_registry(config: Config) -> Registry:
 
 
 def _serve(chosen: argparse.Namespace) -> int:
+    config = _config(chosen)
+    if config.wipe_memory:
+        start_again_wiping()
     from relay import server  # brings asyncio and websockets, which the other commands do without
     from relay.logs import configure
 
-    config = _config(chosen)
     configure(config)
     registry = _open_registry(config)
     try:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from relay.limits import Limits
+from relay.wiping import can_wipe
 
 ENVIRONMENT_PREFIX: Final = "AGENTNET_RELAY_"
 MODES: Final = ("local", "firebase", "oidc")
@@ -82,6 +83,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         refusal_delay: every refused token is answered after this time, whatever was wrong with it.
         drain: over how long connections are closed when the relay stops.
         compression: offer permessage-deflate.
+        wipe_memory: overwrite what is freed; needs glibc, and costs speed.
         trusted_proxies: addresses or networks whose X-Forwarded-For is believed.
         log_format: `text` or `json`. log_level: `debug`, `info`, `warning` or `error`.
         log_addresses: write whole addresses to the log, instead of their network.
@@ -108,6 +110,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     refusal_delay: float = 0.1
     drain: float = 5
     compression: bool = False
+    wipe_memory: bool = False
     trusted_proxies: tuple[str, ...] = ()
     log_format: str = "text"
     log_level: str = "info"
@@ -266,20 +269,11 @@ def origin(url: str) -> str:
     return f"{scheme}://{host.lower()}:{port or (443 if scheme == 'wss' else 80)}"
 
 
-def _check(config: Config) -> None:
-    """Refuse settings that do not go together, each with a sentence that says what to do."""
-    low, high = _MAX_MESSAGE_BYTES
-    problems = [
-        (not 0 <= config.port <= 65535, "port must be 0 to 65535."),
-        (not -1 <= config.metrics_port <= 65535, "metrics_port must be 0 to 65535, or -1 for none."),
-        (not low <= config.max_message_bytes <= high, f"max_message_bytes must be {low} to {high}."),
+def _problems_of_modes(config: Config) -> list[tuple[bool, str]]:
+    """What may be wrong with the modes of authentication: whether it is, and what to say then."""
+    return [
         (not config.auth, "auth must name at least one mode."),
         (bool(set(config.auth) - set(MODES)), f"auth takes {', '.join(MODES)}."),
-        (bool(config.tls_cert) != bool(config.tls_key), "tls_cert and tls_key go together."),
-        (
-            config.tls_self_signed and bool(config.tls_cert),
-            "tls_self_signed and tls_cert exclude each other.",
-        ),
         ("firebase" in config.auth and not config.firebase.project, "Mode firebase needs firebase.project."),
         (
             "oidc" in config.auth and not (config.oidc.issuer and config.oidc.audience),
@@ -293,6 +287,23 @@ def _check(config: Config) -> None:
             config.firebase.emulator and not is_loopback(config.host),
             "firebase.emulator takes unsigned tokens and so needs a loopback host.",
         ),
+    ]
+
+
+def _check(config: Config) -> None:
+    """Refuse settings that do not go together, each with a sentence that says what to do."""
+    low, high = _MAX_MESSAGE_BYTES
+    problems = [
+        (not 0 <= config.port <= 65535, "port must be 0 to 65535."),
+        (not -1 <= config.metrics_port <= 65535, "metrics_port must be 0 to 65535, or -1 for none."),
+        (not low <= config.max_message_bytes <= high, f"max_message_bytes must be {low} to {high}."),
+        *_problems_of_modes(config),
+        (bool(config.tls_cert) != bool(config.tls_key), "tls_cert and tls_key go together."),
+        (
+            config.tls_self_signed and bool(config.tls_cert),
+            "tls_self_signed and tls_cert exclude each other.",
+        ),
+        (config.wipe_memory and not can_wipe(), "wipe_memory needs Linux with glibc."),
         (bool(config.nats), "nats: this version cannot join several relays yet."),
         (config.log_format not in ("text", "json"), "log_format must be text or json."),
         (config.log_level not in ("debug", "info", "warning", "error"), "log_level is unknown."),

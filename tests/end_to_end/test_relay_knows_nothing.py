@@ -23,8 +23,13 @@ KEYS: list[bytes] = []
 
 
 @pytest.fixture
-def relay(tee: Tee, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RelayProcess]:
-    """A relay with metrics; every session key that the agents make from here on is written down."""
+def relay(
+    request: pytest.FixtureRequest, tee: Tee, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[RelayProcess]:
+    """A relay with metrics; every session key that the agents make from here on is written down.
+
+    Further options of `serve` may come as the fixture's parameter.
+    """
     make = SessionKeys.__init__
 
     def noted(self: SessionKeys, *keys: bytes) -> None:
@@ -33,7 +38,7 @@ def relay(tee: Tee, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
     monkeypatch.setattr(SessionKeys, "__init__", noted)
     options = ("--public-url", f"ws://127.0.0.1:{tee.port}", "--metrics-port", "0", "--log-level", "debug")
-    process = RelayProcess(tmp_path / "relay", extra=options)
+    process = RelayProcess(tmp_path / "relay", extra=(*options, *getattr(request, "param", ())))
     process.start()
     tee.target = process.port
     yield process
@@ -64,13 +69,16 @@ def forms(key: bytes) -> list[bytes]:
     ]
 
 
-async def test_neither_memory_log_metrics_nor_files_of_the_relay_hold_a_plaintext_or_a_key(
-    friends: tuple[Person, Person], relay: RelayProcess, tee: Tee
-) -> None:
-    alice, bob = friends
+async def propose_and_decline(alice: Person, bob: Person) -> None:
     (sent,) = await alice.agent.propose([bob.id], DRAFT)
     await bob.agent.decline(await asked(bob), note=NOTE)
     assert await alice.agent.wait_proposal(sent.ref, LIMIT_S) is not None
+
+
+async def test_neither_memory_log_metrics_nor_files_of_the_relay_hold_a_plaintext_or_a_key(
+    friends: tuple[Person, Person], relay: RelayProcess, tee: Tee
+) -> None:
+    await propose_and_decline(*friends)
     assert relay.process is not None
     assert relay.lines is not None
     assert relay.log is not None
@@ -116,3 +124,19 @@ async def test_a_token_found_in_the_relays_memory_lets_nobody_in(
                 await net.dial(name, token=token.decode())
             assert refused.value.response.status_code == 401
     await net.close()
+
+
+@pytest.mark.parametrize("relay", [("--wipe-memory",)], indirect=True)
+async def test_a_relay_that_wipes_what_it_frees_holds_no_part_of_a_token_that_it_took(
+    friends: tuple[Person, Person], relay: RelayProcess, tee: Tee
+) -> None:
+    await propose_and_decline(*friends)
+    assert relay.process is not None
+    held = await asyncio.to_thread(memory, relay.process.pid)
+    tokens = set(re.findall(rb"eyJ[\w-]+\.[\w-]+\.[\w-]{86}", tee.heard()))
+    assert len(tokens) >= 2
+    assert b"ENCRYPTED" in held
+    for token in tokens:
+        claims, signature = token.split(b".")[1:]
+        for part in (claims, signature, *forms(base64.urlsafe_b64decode(signature + b"=="))):
+            assert part not in held

@@ -32,6 +32,7 @@ OTHERS: dict[str, Any] = {
     "refusal_delay": 0.5,
     "drain": 7.0,
     "compression": True,
+    "wipe_memory": True,
     "trusted_proxies": ("192.0.2.0/24", "::1"),
     "log_format": "json",
     "log_level": "debug",

@@ -59,11 +59,13 @@ def test_the_services_settings_are_good_and_believe_the_proxy_beside_it() -> Non
     settings = load({}, environment={}, file=str(ROOT / "packaging" / "systemd" / "relay.toml"))
     assert set(settings.trusted_proxies) == {"127.0.0.1", "::1"}
     assert settings.public_url == ("wss://relay.example.org",)
+    assert settings.wipe_memory
 
 
 def test_the_containers_variables_are_good_and_believe_no_public_address() -> None:
     text = (ROOT / "packaging" / "container" / "Containerfile").read_text()
     variables = dict(re.findall(r"(AGENTNET_RELAY_\w+)=(\S+)", text))
-    trusted = load({}, environment=variables).trusted_proxies
-    assert trusted
-    assert all(ipaddress.ip_network(network).is_private for network in trusted)
+    settings = load({}, environment=variables)
+    assert settings.trusted_proxies
+    assert all(ipaddress.ip_network(network).is_private for network in settings.trusted_proxies)
+    assert settings.wipe_memory
