@@ -28,7 +28,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -74,8 +74,15 @@ QT_DISPLAY_NEEDS = {
     "libxcb-xkb.so.1": "libxcb-xkb1",
     "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
 }
-# What the suite runs for real: a keyring on a bus of its own.
-TEST_PROGRAMS = {"dbus-daemon": "dbus-daemon", "gnome-keyring-daemon": "gnome-keyring"}
+# What the suite runs for real: a keyring on a bus of its own, the proxies of packaging/proxy.
+TEST_PROGRAMS = {
+    "dbus-daemon": "dbus-daemon",
+    "gnome-keyring-daemon": "gnome-keyring",
+    "nginx": "nginx",
+    "caddy": "caddy",
+}
+# Debian asks this program whether a service may be started; 101 means no.
+SERVICE_POLICY = Path("/usr/sbin/policy-rc.d")
 
 COMMANDS = ("test", "setup", "lint", "bench")
 BENCH_LIMIT_S = 1800.0
@@ -211,18 +218,33 @@ def need_debian_packages(packages: Sequence[str], what_for: str) -> None:
         raise Refused(f"{what_for} needs system packages; on Debian or Ubuntu: sudo apt-get install {names}")
     say(f"Installing Debian packages for {what_for}: {names}")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["update"], ["install", "-y", "--no-install-recommends", *names.split()]):
-        done = subprocess.run(
-            ["apt-get", "-qq", *command],
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            say((done.stdout + done.stderr).strip())
-            raise Refused(f"`apt-get {command[0]}` failed; {what_for} needs: {names}")
+    with no_service_started():
+        for command in (["update"], ["install", "-y", "--no-install-recommends", *names.split()]):
+            done = subprocess.run(
+                ["apt-get", "-qq", *command],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                say((done.stdout + done.stderr).strip())
+                raise Refused(f"`apt-get {command[0]}` failed; {what_for} needs: {names}")
+
+
+@contextlib.contextmanager
+def no_service_started() -> Iterator[None]:
+    """Keep packages from starting their services: the tests start what they need, on ports of their own."""
+    if SERVICE_POLICY.exists():
+        yield
+        return
+    SERVICE_POLICY.write_text("#!/bin/sh\nexit 101\n")
+    SERVICE_POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        SERVICE_POLICY.unlink()
 
 
 def missing_libraries(needs: dict[str, str]) -> list[str]:
@@ -246,9 +268,12 @@ def need_qt_libraries() -> None:
 
 
 def need_test_programs() -> None:
-    """See to the real keyring that the tests talk to (Linux only: elsewhere there is no Secret Service)."""
+    """See to the real parts that the tests talk to (Linux only: elsewhere there is no Secret Service)."""
     if LINUX:
-        missing = [package for program, package in TEST_PROGRAMS.items() if shutil.which(program) is None]
+        path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+        missing = [
+            each for program, each in TEST_PROGRAMS.items() if shutil.which(program, path=path) is None
+        ]
         if missing:
             need_debian_packages(missing, "the test suite")
 

@@ -28,6 +28,14 @@ _START_LIMIT_S = 20.0
 _STOP_LIMIT_S = 10.0
 
 
+def real_part(name: str, package: str) -> str:
+    """The path of a program that a test talks to for real; without it the test fails, naming the Debian package."""
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if found is None:
+        pytest.fail(f"install the Debian package {package}", pytrace=False)
+    return found
+
+
 class Lines:
     """The lines of a process's output, read by a thread so that waiting for one can have a limit."""
 

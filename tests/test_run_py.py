@@ -196,6 +196,26 @@ def test_a_missing_keyring_is_named_before_the_suite_starts(monkeypatch: pytest.
         run.need_test_programs()
 
 
+@pytest.mark.parametrize("has_one", [False, True])
+def test_what_is_installed_starts_no_service_and_the_operators_policy_stays(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, has_one: bool
+) -> None:
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(run, "SERVICE_POLICY", policy)
+    if has_one:
+        policy.write_text("#!/bin/sh\nexit 104\n")
+        policy.chmod(0o755)
+
+    def fail() -> None:
+        with run.no_service_started():
+            assert subprocess.run([policy], check=False).returncode == (104 if has_one else 101)
+            raise run.Refused("apt-get failed")
+
+    with pytest.raises(run.Refused):
+        fail()
+    assert policy.exists() is has_one
+
+
 @pytest.mark.parametrize(("display", "offscreen"), [("", True), (":7", False)])
 def test_the_demo_runs_offscreen_where_there_is_no_display(
     monkeypatch: pytest.MonkeyPatch, display: str, offscreen: bool

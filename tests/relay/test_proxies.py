@@ -6,7 +6,6 @@ import contextlib
 import datetime as dt
 import ipaddress
 import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -25,7 +24,7 @@ from websockets.exceptions import InvalidStatus
 from agentnet_desktop.crypto.keys import IdentityKey
 from agentnet_desktop.transport import dial
 from agentnet_desktop.transport.signals import State
-from tests.processes import ROOT, Lines, end
+from tests.processes import ROOT, Lines, end, real_part
 from tests.relay.conftest import Net, invite_code
 from tests.transport.test_with_relay import connected, local_tokens
 
@@ -105,9 +104,15 @@ def nginx(folder: Path, port: int, relay: int, authority: Authority) -> list[str
         f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;\n"
         f"events {{}}\nhttp {{ access_log off; {places}\n{recipe}\n}}\n"
     )
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    assert program, "install the Debian package nginx"
-    return [program, "-p", str(folder), "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
+    return [
+        real_part("nginx", "nginx"),
+        "-p",
+        str(folder),
+        "-e",
+        f"{folder}/error.log",
+        "-c",
+        f"{folder}/nginx.conf",
+    ]
 
 
 def caddy(folder: Path, port: int, relay: int, authority: Authority) -> list[str]:
@@ -119,9 +124,7 @@ def caddy(folder: Path, port: int, relay: int, authority: Authority) -> list[str
     )
     options = "{\n\tadmin off\n\tauto_https disable_redirects\n}\n"
     (folder / "Caddyfile").write_text(options + recipe)
-    program = shutil.which("caddy")
-    assert program, "install the Debian package caddy"
-    return [program, "run", "--adapter", "caddyfile", "--config", f"{folder}/Caddyfile"]
+    return [real_part("caddy", "caddy"), "run", "--adapter", "caddyfile", "--config", f"{folder}/Caddyfile"]
 
 
 @contextlib.contextmanager

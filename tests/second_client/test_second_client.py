@@ -7,7 +7,6 @@ document says. It tells each event in one JSON line.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -20,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.cli.shells import Shell
-from tests.processes import ROOT, Lines, RelayProcess, end
+from tests.processes import ROOT, Lines, RelayProcess, end, real_part
 
 HERE = Path(__file__).resolve().parent
 LIMIT_S = 90.0
@@ -30,13 +29,8 @@ SOURCES = ("package.json", "package-lock.json", "wire.mjs", "crypto.mjs", "clien
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the client with its packages, outside of the tree."""
-    if missing := [name for name in ("node", "npm") if shutil.which(name) is None]:
-        where = (
-            "CI must run the second client" if os.environ.get("CI") else "this test runs a client for Node"
-        )
-        pytest.fail(
-            f"{where}: install the Debian packages nodejs and npm ({missing} not found).", pytrace=False
-        )
+    for name, package in (("node", "nodejs"), ("npm", "npm")):
+        real_part(name, package)
     version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
     assert int(version.removeprefix("v").split(".")[0]) >= 20, f"the client needs Node 20, not {version}"
     folder = tmp_path_factory.mktemp("second-client")
