@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QPoint, Qt
@@ -12,9 +14,13 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from agentnet_desktop.ui.main_window import MainWindow
 from agentnet_desktop.ui.navigation import PageName
+from agentnet_desktop.ui.pages import Pages
 from agentnet_desktop.ui.theme.current import ThemeChoice, ThemeSwitch
 
 _SETTLE_S = 0.12
+_LOOK_S = 0.03
+_PATIENCE_S = 3.0
+"""How long a view that is not complete is waited for; then the picture shows it as it is."""
 
 
 def click(button: QWidget) -> None:
@@ -28,6 +34,26 @@ async def _settle() -> None:
     await asyncio.sleep(_SETTLE_S)
 
 
+async def _until(complete: Callable[[], bool]) -> None:
+    """Wait until a view shows what it is going to show."""
+    for _ in range(int(_PATIENCE_S / _LOOK_S)):
+        if complete():
+            break
+        await asyncio.sleep(_LOOK_S)
+    await _settle()
+
+
+def _is_complete(pages: Pages, page: PageName) -> bool:
+    """Whether a page shows what comes a while after it: buttons that arm, the details of an entry."""
+    match page:
+        case PageName.INBOX:
+            proposal = pages.inbox.proposal
+            return not (proposal.isVisible() and proposal.waits) or proposal.accept_button.isEnabled()
+        case PageName.LOG:
+            return not pages.log_model.rowCount() or pages.log.details.isVisible()
+    return True
+
+
 def _save(widget: QWidget, path: Path) -> None:
     widget.grab().save(str(path))
 
@@ -37,7 +63,7 @@ async def _show_sequence(window: MainWindow) -> None:
     if window.pages is not None:
         details = window.pages.log.details
         details.setCurrentWidget(details.sequence)
-        await _settle()
+        await _until(lambda: bool(details.sequence.view.shown.steps))
 
 
 async def take_pictures(window: MainWindow, folder: Path) -> list[Path]:
@@ -68,7 +94,7 @@ async def take_pictures(window: MainWindow, folder: Path) -> list[Path]:
             if page is PageName.LOG:
                 pages.log.details.setCurrentIndex(0)
                 pages.log.table.selectRow(pages.log_model.rowCount() - 1)
-            await _settle()
+            await _until(partial(_is_complete, pages, page))
             made.append(folder / f"{page.value}-{choice.value}.png")
             _save(window, made[-1])
             if page is PageName.LOG:
