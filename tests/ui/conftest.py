@@ -53,10 +53,15 @@ async def until(true: Callable[[], Any], what: str) -> None:
 
 @pytest.fixture(autouse=True)
 def collect_on_this_thread() -> Iterator[None]:
-    """Widgets die on this thread, as in the program: see `ui/garbage.py`."""
+    """Widgets die on this thread, as in the program: see `ui/garbage.py`. No window outlives its test.
+
+    The program ends with its window; here dozens would be polished again with every new sheet.
+    """
     gc.disable()
     yield
-    # Without a running loop Qt keeps what `deleteLater` was called on, and every new sheet polishes it again.
+    for window in QApplication.topLevelWidgets():
+        window.deleteLater()
+    # Without a running loop Qt keeps what `deleteLater` was called on.
     QCoreApplication.sendPostedEvents(None, int(QEvent.Type.DeferredDelete.value))
     gc.collect()
     gc.enable()
