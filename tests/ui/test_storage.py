@@ -91,6 +91,14 @@ async def fill_up(session: Session, disk: SmallDisk) -> None:
     raise AssertionError("the disk never was full")
 
 
+async def state_of_storing(session: Session) -> str:
+    """What the doctor of the window finds of storing."""
+    health = HealthDialog(session.bridge, session.window)
+    await until(lambda: any(one.check == "storing" for one in health.findings), "the check")
+    health.close()
+    return {one.check: one.state for one in health.findings}["storing"]
+
+
 def test_a_full_disk_is_told_in_the_window_and_its_end_too(
     run: Run, disk: SmallDisk, theme: ThemeSwitch, qtbot: QtBot
 ) -> None:
@@ -107,10 +115,12 @@ def test_a_full_disk_is_told_in_the_window_and_its_end_too(
             qtbot.mouseClick(window.status._storage, Qt.MouseButton.LeftButton)
             assert window.stack.currentWidget() is pages(session).security
             assert "is full" in pages(session).security.storage.text()
-            health = HealthDialog(session.bridge, window)
-            await until(lambda: any(one.check == "storing" for one in health.findings), "the check")
-            assert {one.check: one.state for one in health.findings}["storing"] == "failed"
-            health.close()
+            for _ in range(20):  # something small may have found room since
+                await fill_up(session, disk)
+                if await state_of_storing(session) == "failed":
+                    break
+            else:
+                raise AssertionError("the doctor never said that nothing can be stored")
 
             disk.free()
             await (await agent_of(session)).create_contact_link()
