@@ -74,4 +74,18 @@ class Refuse(msgspec.Struct):
     content: dict[str, Any]
 
 
-Command = Send | Close | Verify | Accept | Refuse
+class Publish(msgspec.Struct, gc=False):
+    """Hand something to the other relays: to a subject, with another for the answer, or "" for none."""
+
+    subject: str
+    data: bytes
+    reply: str
+
+
+class Listen(msgspec.Struct):
+    """Listen for messages to an agent as long as it is connected here, and no longer."""
+
+    key: str
+
+
+Command = Send | Close | Verify | Accept | Refuse | Publish | Listen

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -18,6 +18,7 @@ from relay.auth.grant import Grant
 from relay.commands import Accept, Close, Command, Link, Refuse, Send, Verify
 from relay.limits import AddressMeter, AgentMeter, Backlog, Meters
 from relay.metrics import Counters
+from relay.outcome import Outcome
 from relay.router import Router
 from relay.voice import Voice
 from relay.wire import control
@@ -26,15 +27,20 @@ from relay.wire.control import PresenceState
 from relay.wire.envelope import SYSTEM, Envelope, MessageType, agent_key
 from relay.wire.errors import CloseCode, ErrorCode, WireError
 
+if TYPE_CHECKING:
+    from relay.nodes import Nodes
+
 MISMATCH_WINDOW_MS: Final = 60_000
 ABUSE_WINDOW_MS: Final = 60_000
 MAX_HELD_FRAMES: Final = 64
 _RELAY_ONLY: Final = frozenset({MessageType.AUTH, MessageType.CONNECTED, MessageType.PRESENCE})
+_ONLINE, _OFFLINE = PresenceState.ONLINE, PresenceState.OFFLINE
 _HANDSHAKE: Final = MessageType.HANDSHAKE  # looking a member up costs more than the rest of a comparison
 _UNACKNOWLEDGED: Final = frozenset({MessageType.ACK, MessageType.ERROR, MessageType.HEARTBEAT})
 _TOKEN_REFUSED: Final = "The token was not accepted."
 _NOT_CONNECTED: Final = "The recipient is not connected."
 _READS_SLOWLY: Final = "The recipient reads too slowly."
+_NO_ANSWER: Final = "The recipient's relay does not answer."
 _OTHER_SENDER: Final = "The sender is not the connection's agent."
 
 
@@ -73,6 +79,7 @@ class Relay:
         self.meters = meters
         self.voice = Voice(random)
         self.router: Router[Connection] = Router()
+        self.nodes: Nodes | None = None  # the other relays, where there are any
         self.counters = Counters()
         self.wall_offset = 0
 
@@ -233,9 +240,12 @@ class Connection:
         self._meter = self.relay.meters.agent(self.key)
         self._meter.holders += 1
         replaced = self.relay.router.attach(self)
-        if replaced is None:
-            return []
-        return replaced.close(CloseCode.REPLACED, "the same agent connected again", now)
+        commands: list[Command] = []
+        if replaced is not None:
+            commands += replaced.close(CloseCode.REPLACED, "the same agent connected again", now)
+        if self.relay.nodes is not None:
+            commands += self.relay.nodes.entered(self, now)
+        return commands
 
     def refused(self, now: int) -> list[Command]:
         """The token that was to be verified is refused. Every reason reads the same."""
@@ -331,12 +341,19 @@ class Connection:
         if is_knock and not self._may_knock(target, message, now, commands):
             return
         if target is None or not target.admits(self.key, message.message_type):
-            commands.append(self._undelivered(ErrorCode.RECIPIENT_NOT_FOUND, _NOT_CONNECTED, message, now))
+            if target is None and relay.nodes is not None:
+                commands += relay.nodes.forward(self, message, now)
+                return
+            commands.append(
+                self._undelivered(ErrorCode.RECIPIENT_NOT_FOUND, _NOT_CONNECTED, message.message_id, now)
+            )
             return
         data = transcode(message.raw, self.format, target.format)
         size, backlog = len(data), target.backlog
         if not backlog.has_room(size, relay.meters.limits, now):
-            commands.append(self._undelivered(ErrorCode.MESSAGE_ERROR, _READS_SLOWLY, message, now))
+            commands.append(
+                self._undelivered(ErrorCode.MESSAGE_ERROR, _READS_SLOWLY, message.message_id, now)
+            )
             return
         backlog.waiting += size
         commands.append(Send(target, data))
@@ -359,10 +376,30 @@ class Connection:
         """HANDSHAKEs to those who do not watch the sender are few, whether these are online or not."""
         if self._meter is None or (target and target.watching and self.key in target.watching):
             return True
+        nodes = self.relay.nodes
+        if target is None and nodes is not None and nodes.is_friend(self, agent_key(message.recipient_id)):
+            return True
         wait = self._meter.handshakes.take(1, now)
         if wait:
             self._limited(wait, message.message_id, now, commands)
         return not wait
+
+    def answered(
+        self, message_id: str, message_type: MessageType, outcome: Outcome, now: int
+    ) -> list[Command]:
+        """It is known what became of a message that another relay was handed, or that it is not known."""
+        if self._state is not _OPEN:
+            return []
+        match outcome:
+            case Outcome.ABSENT:
+                return [self._undelivered(ErrorCode.RECIPIENT_NOT_FOUND, _NOT_CONNECTED, message_id, now)]
+            case Outcome.SLOW:
+                return [self._undelivered(ErrorCode.MESSAGE_ERROR, _READS_SLOWLY, message_id, now)]
+            case Outcome.UNKNOWN:
+                return [self._undelivered(ErrorCode.MESSAGE_ERROR, _NO_ANSWER, message_id, now)]
+        if outcome is Outcome.EXPECTED and message_type is _HANDSHAKE and self._meter is not None:
+            self._meter.handshakes.put_back(1, now)  # one that is watched for was no knock
+        return [] if message_type in _UNACKNOWLEDGED else [self._ack(message_id, "ROUTED", now)]
 
     def _system(self, message: Routed, now: int, commands: list[Command]) -> None:
         """Act on a message that is addressed to the relay."""
@@ -388,9 +425,11 @@ class Connection:
     def _watch(self, envelope: Envelope, now: int, commands: list[Command]) -> None:
         watched = control.parse(control.PresenceWatch, envelope.content).watch
         change = self.relay.router.watch(self, frozenset(agent_key(name) for name in watched))
-        commands += [self.tell_presence(other, PresenceState.ONLINE, now) for other in change.mutual]
-        commands += [other.tell_presence(self, PresenceState.ONLINE, now) for other in change.gained]
-        commands += [other.tell_presence(self, PresenceState.OFFLINE, now) for other in change.lost]
+        commands += [self.tell_presence(other.agent_id, _ONLINE, now) for other in change.mutual]
+        commands += [other.tell_presence(self.agent_id, _ONLINE, now) for other in change.gained]
+        commands += [other.tell_presence(self.agent_id, _OFFLINE, now) for other in change.lost]
+        if self.relay.nodes is not None:
+            commands += self.relay.nodes.watched(self)
 
     # --- trouble ----------------------------------------------------------------------------------------
 
@@ -489,7 +528,10 @@ class Connection:
         self._meter.holders -= 1
         mutual = self.relay.router.mutual(self)
         self.relay.router.detach(self)
-        return [other.tell_presence(self, PresenceState.OFFLINE, now) for other in mutual]
+        commands: list[Command] = [other.tell_presence(self.agent_id, _OFFLINE, now) for other in mutual]
+        if self.relay.nodes is not None:
+            commands += self.relay.nodes.left(self)
+        return commands
 
     # --- what is said -----------------------------------------------------------------------------------
 
@@ -504,10 +546,10 @@ class Connection:
         wall = now + self.relay.wall_offset
         return self._say(self.relay.voice.ack(self.format, self.agent_id, message_id, status, wall))
 
-    def tell_presence(self, other: Connection, status: PresenceState, now: int) -> Send:
+    def tell_presence(self, agent_id: str, status: PresenceState, now: int) -> Send:
         """Tell this connection's agent that another is there or gone."""
         wall = self._wall(now)
-        return self._say(self.relay.voice.presence(self.format, self.agent_id, other.agent_id, status, wall))
+        return self._say(self.relay.voice.presence(self.format, self.agent_id, agent_id, status, wall))
 
     def _error_envelope(
         self,
@@ -532,5 +574,5 @@ class Connection:
     ) -> Send:
         return self._say(encode(self._error_envelope(code, words, now, details, retry_after), self.format))
 
-    def _undelivered(self, code: ErrorCode, words: str, message: Routed, now: int) -> Send:
-        return self._error(code, words, now, {"originalMessageId": message.message_id, "reason": words})
+    def _undelivered(self, code: ErrorCode, words: str, message_id: str, now: int) -> Send:
+        return self._error(code, words, now, {"originalMessageId": message_id, "reason": words})

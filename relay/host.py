@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from websockets.extensions import ServerExtensionFactory
 
-from relay.commands import Verify
+from relay.commands import Listen, Publish, Verify
 from relay.connection import Relay
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ class Host(Protocol):
 
     def verify(self, socket: WebSocket, asked: Verify) -> None:
         """Judge a token, and call `verdict`."""
+        ...
+
+    def carry(self, command: Publish | Listen) -> None:
+        """Carry out what concerns other relays."""
         ...
 
     def note(self, socket: WebSocket, words: str, code: int = 0) -> None:

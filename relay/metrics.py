@@ -20,6 +20,12 @@ class Counters:
         self.refused_authentications_total = 0
         self.messages_routed_total = 0
         self.bytes_routed_total = 0
+        self.messages_forwarded_total = 0
+        self.messages_received_total = 0
+        self.unanswered_forwards_total = 0
+        self.malformed_notes_total = 0
+        self.nats_connected = 0
+        self.other_relays = 0
         self.connections = 0
         self.unauthenticated_connections = 0
         self.connections_total = 0
@@ -47,10 +53,16 @@ _HELP: Final = {
     "connections": "Open connections.",
     "connections_total": "Connections accepted.",
     "errors_total": "ERROR messages sent, by code.",
+    "malformed_notes_total": "What came over NATS and was no message between relays; it was dropped.",
+    "messages_forwarded_total": "Messages handed to NATS, since their recipient is not connected here.",
+    "messages_received_total": "Messages of other relays handed to a recipient here.",
     "messages_routed_total": "Messages handed to a recipient.",
+    "nats_connected": "Whether NATS is there: 1, or 0, without NATS too.",
+    "other_relays": "Other relays that are heard over NATS.",
     "refused_authentications_total": "Tokens refused.",
     "refused_connections_total": "Connections refused by a limit or a cap.",
     "started_at_seconds": "When the relay started, since the Unix epoch.",
+    "unanswered_forwards_total": "Messages of which it is not known whether another relay took them.",
     "unauthenticated_connections": "Open connections that have not authenticated.",
 }
 
@@ -69,13 +81,15 @@ def render(counters: Counters) -> str:
     return "\n".join(lines) + "\n"
 
 
-def answer(path: str, counters: Counters, *, ready: bool) -> tuple[int, str, str]:
+def answer(path: str, counters: Counters, *, ready: bool, cut_off: bool = False) -> tuple[int, str, str]:
     """What the metrics listener answers.
 
     Args:
         path: the path asked for.
         counters: what to show.
         ready: whether the relay takes new connections.
+        cut_off: whether NATS is configured and gone. The relay stays ready: its agents still reach each other,
+            and were it not, an outage of NATS would take all relays from behind their load balancer at once.
 
     Returns:
         HTTP status, content type, body.
@@ -87,6 +101,8 @@ def answer(path: str, counters: Counters, *, ready: bool) -> tuple[int, str, str
         case "/healthz":
             return 200, text, "ok\n"
         case "/readyz":
-            return (200, text, "ready\n") if ready else (503, text, "going away\n")
+            if not ready:
+                return 503, text, "going away\n"
+            return 200, text, "ready, but NATS is gone\n" if cut_off else "ready\n"
         case _:
             return 404, text, "not found\n"

@@ -24,7 +24,7 @@ except ImportError:  # a platform without the compiled part
     from websockets.utils import apply_mask
 
 from relay import upgrade
-from relay.commands import GONE, Accept, Close, Command, Refuse, Send, Verify
+from relay.commands import GONE, Accept, Close, Command, Listen, Publish, Refuse, Send, Verify
 from relay.connection import Connection, State
 from relay.host import Host
 from relay.limits import AddressMeter, address_group
@@ -385,6 +385,8 @@ class WebSocket(asyncio.Protocol):
                 self._response = None
                 self._host.relay.counters.refused_connections_total += status != 401
                 self._finish(upgrade.refusal(self._protocol, status, content))
+            case Publish() | Listen():
+                self._host.carry(command)
 
     # --- what leaves ------------------------------------------------------------------------------------
 
