@@ -23,7 +23,7 @@ import msgspec
 
 from relay.auth.local import OWNER_PREFIX, key_owner
 from relay.auth.registry import Agent, Registry, RegistryError
-from relay.config import TABLES, Config, ConfigError, from_text, load, option_types, origin
+from relay.config import TABLES, Config, ConfigError, from_text, load, option_types, origin, redacted
 from relay.tls import TlsError
 from relay.wiping import start_again_wiping
 from relay.wire.envelope import is_agent_id
@@ -421,7 +421,8 @@ def _print_config(chosen: argparse.Namespace) -> int:
     tables = []
     for name, kind in option_types().items():
         if name not in TABLES:
-            print(f"{name} = {_toml(getattr(config, name), kind)}")
+            value = getattr(config, name)
+            print(f"{name} = {_toml(redacted(value) if name == 'nats' else value, kind)}")
         else:
             tables.append(name)
     for name in tables:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from relay.wiping import can_wipe
 ENVIRONMENT_PREFIX: Final = "AGENTNET_RELAY_"
 MODES: Final = ("local", "firebase", "oidc")
 OIDC_ALGORITHMS: Final = frozenset({"RS256", "PS256", "ES256"})
+_NATS_PORT: Final = 4222
 _MAX_MESSAGE_BYTES: Final = (4096, 1 << 20)  # below, hardly a sealed message fits
 
 
@@ -75,7 +77,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         tls_cert, tls_key: PEM files; read again on SIGHUP and when they change.
         tls_self_signed: make a certificate here, and put its pin into invite links.
         metrics_port: the port of metrics and health on 127.0.0.1; -1 for none, 0 picks one.
-        nats: the URL of a NATS server that joins several relays.
+        nats: the URL of a NATS server that joins several relays, or several of one NATS cluster, separated by
+            commas. May hold a password: it is shown by `redacted` only.
         max_message_bytes: the largest envelope, in JSON form.
         heartbeat_interval, idle_timeout: announced to clients.
         authentication_timeout: time for the upgrade request, and again for AUTH.
@@ -269,6 +272,33 @@ def origin(url: str) -> str:
     return f"{scheme}://{host.lower()}:{port or (443 if scheme == 'wss' else 80)}"
 
 
+def nats_servers(text: str) -> tuple[str, ...]:
+    """The NATS servers of the setting `nats`, each with its scheme and port; none for "".
+
+    Raises:
+        ConfigError: one is not a NATS address. It is not shown, since it may hold a password.
+    """
+    found = []
+    for url in text.split(",") if text else ():
+        try:
+            parts = urlsplit(url.strip())
+            port = parts.port or _NATS_PORT
+        except ValueError:
+            port = 0
+            parts = urlsplit("")
+        if parts.scheme not in ("nats", "tls") or not parts.hostname or parts.path.strip("/") or parts.query:
+            raise ConfigError("nats takes addresses such as nats://127.0.0.1:4222, separated by commas.")
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        user, at, _ = parts.netloc.rpartition("@")
+        found.append(f"{parts.scheme}://{user}{at}{host}:{port}")
+    return tuple(found)
+
+
+def redacted(url: str) -> str:
+    """A NATS address, or several, without user and password."""
+    return re.sub(r"//[^,]*@", "//***@", url)
+
+
 def _problems_of_modes(config: Config) -> list[tuple[bool, str]]:
     """What may be wrong with the modes of authentication: whether it is, and what to say then."""
     return [
@@ -304,7 +334,6 @@ def _check(config: Config) -> None:
             "tls_self_signed and tls_cert exclude each other.",
         ),
         (config.wipe_memory and not can_wipe(), "wipe_memory needs Linux with glibc."),
-        (bool(config.nats), "nats: this version cannot join several relays yet."),
         (config.log_format not in ("text", "json"), "log_format must be text or json."),
         (config.log_level not in ("debug", "info", "warning", "error"), "log_level is unknown."),
         (
@@ -323,6 +352,7 @@ def _check(config: Config) -> None:
             raise ConfigError(words)
     for url in config.public_url:
         origin(url)
+    nats_servers(config.nats)
     trusted_networks(config)
 
 

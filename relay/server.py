@@ -18,7 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from websockets.extensions import ServerExtensionFactory
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
@@ -31,7 +31,7 @@ from relay.auth.local import LocalMode
 from relay.auth.oidc import OidcMode
 from relay.auth.registry import Registry
 from relay.auth.tokens import Mode
-from relay.commands import Command, Verify
+from relay.commands import Command, Listen, Publish, Verify
 from relay.config import Config, is_loopback, origin, trusted_networks
 from relay.connection import Relay, Settings
 from relay.doorway import Doorway
@@ -42,6 +42,9 @@ from relay.upgrade import is_trusted
 from relay.websocket import WebSocket
 from relay.wire.envelope import agent_key
 from relay.wire.errors import CloseCode
+
+if TYPE_CHECKING:
+    from relay.cluster import Cluster
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -90,6 +93,7 @@ class Server:
         self._gate: Gate
         self._door: Doorway
         self._metrics: asyncio.Server | None = None
+        self._cluster: Cluster | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
         self._emptied = asyncio.Event()
@@ -170,6 +174,11 @@ class Server:
         socket.verdict(socket.connection.authenticated(grant, self.now()))
         self.note(socket, "authenticated")
 
+    def carry(self, command: Publish | Listen) -> None:
+        """Carry out what concerns other relays."""
+        if self._cluster is not None:
+            self._cluster.carry(command)
+
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await self._loop.run_in_executor(None, work)
 
@@ -191,13 +200,15 @@ class Server:
         """Listen.
 
         Raises:
-            ServeError: the address cannot be bound.
+            ServeError: the address cannot be bound, or NATS is configured and cannot be used.
             TlsError: the certificate cannot be used.
         """
         self._loop = asyncio.get_running_loop()
         config = self.config
         self._prepare_tls()
         self._tick_clock()
+        if config.nats:
+            await self._join_others()
         context = self.certificate.context if self.certificate else None
         self._door = Doorway(self, context, tls_timeout_s=config.authentication_timeout)
         try:
@@ -218,6 +229,33 @@ class Server:
         await self._in_thread(self._note_facts)
         self._changes = await self._in_thread(self.registry.changes)
         self.start_task(self._tick(), "tick")
+
+    async def _join_others(self) -> None:
+        """Become one relay of several. Without NATS at the start, an operator is told; later it may go and come."""
+        try:
+            from relay.cluster import Cluster, ClusterError
+        except ImportError:
+            words = (
+                "The setting nats needs the package nats-py, which is not installed: agentnet-desktop[relay]."
+            )
+            raise ServeError(words) from None
+        cluster = Cluster(
+            self.relay,
+            self.config.nats,
+            random=secrets.token_bytes,
+            now=self.now,
+            start_task=self.start_task,
+        )
+        try:
+            await cluster.join()
+        except ClusterError as problem:
+            raise ServeError(str(problem)) from None
+        self._cluster = cluster
+        self.start_task(cluster.write(), "cluster-write")
+
+    async def _leave_others(self) -> None:
+        if self._cluster is not None:
+            await self._cluster.leave()
 
     def _prepare_tls(self) -> None:
         config = self.config
@@ -277,6 +315,8 @@ class Server:
             counters = self.relay.counters
             counters.connections = self.relay.meters.open
             counters.unauthenticated_connections = self.relay.meters.unauthenticated
+            if self._cluster is not None:
+                self._cluster.ticked(now)
             await self._sweep()
             if self._trim is not None and self._ebb.has_come(counters.connections, now):
                 gc.collect()  # empties the interpreter's own free lists
@@ -332,6 +372,7 @@ class Server:
     async def stop(self) -> None:
         """End everything now."""
         self._door.close()
+        await self._leave_others()
         if self._metrics is not None:
             self._metrics.close()
         for task in list(self._tasks):
@@ -348,7 +389,11 @@ class Server:
         Raises:
             ServeError, TlsError: as `start`.
         """
-        await self.start()
+        try:
+            await self.start()
+        except ServeError:
+            await self._leave_others()
+            raise
         self._handle_signals()
         gc.collect()
         gc.freeze()  # what stands now stays, and need not be looked through again
@@ -387,7 +432,12 @@ class Server:
             async with asyncio.timeout(_METRICS_READ_S):
                 request = await reader.readuntil(b"\r\n\r\n")
             path = request.split(b" ", 2)[1].decode("latin-1").partition("?")[0]
-            status, kind, body = metrics.answer(path, self.relay.counters, ready=not self.going_away)
+            status, kind, body = metrics.answer(
+                path,
+                self.relay.counters,
+                ready=not self.going_away,
+                cut_off=self._cluster is not None and not self.relay.counters.nats_connected,
+            )
             head = f"HTTP/1.1 {status} \r\nContent-Type: {kind}\r\nContent-Length: {len(body.encode())}\r\n"
             writer.write(f"{head}Connection: close\r\n\r\n{body}".encode())
             await writer.drain()

@@ -24,6 +24,7 @@ OTHERS: dict[str, Any] = {
     "tls_key": "key.pem",
     "tls_self_signed": True,
     "metrics_port": 9464,
+    "nats": "nats://127.0.0.1:4222",
     "max_message_bytes": 8192,
     "heartbeat_interval": 10.0,
     "idle_timeout": 100.0,
@@ -54,8 +55,8 @@ COMPANIONS: dict[str, Any] = {  # what a setting needs beside it
 
 
 def settings() -> set[str]:
-    """Every setting there is, but for the data folder's place and what no version knows yet."""
-    found = set(option_types()) - set(TABLES) - {"data_dir", "nats"}
+    """Every setting there is, but for the data folder's place."""
+    found = set(option_types()) - set(TABLES) - {"data_dir"}
     return found | {f"{table}.{key}" for table, struct in TABLES.items() for key in option_types(struct)}
 
 
