@@ -18,7 +18,7 @@ from typing import Any, Final
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.errors import AuthorizationError, Error, SlowConsumerError
+from nats.errors import Error, SlowConsumerError
 
 from relay.commands import Close, Command, Listen, Publish, Send
 from relay.config import nats_servers, redacted
@@ -181,6 +181,7 @@ class Cluster:
 
     async def _on_note(self, msg: Msg) -> None:
         self._run(self._nodes.heard(msg.data, self._now()))
+        self._note_others()
 
     async def _on_answer(self, msg: Msg) -> None:
         number, outcome = back_number(msg.subject), _outcome(msg)
@@ -208,11 +209,13 @@ class Cluster:
 
     def _note_others(self) -> None:
         others = self._nodes.others
+        if others == self._others:
+            return
         for node in others - self._others:
             _log.info("another relay is there", extra={"fields": {"node": node}})
         for node in self._others - others:
             _log.info("another relay is gone", extra={"fields": {"node": node}})
-        self._others = others
+        self._others = frozenset(others)
         self._relay.counters.other_relays = len(others)
 
     # --- what leaves ------------------------------------------------------------------------------------
@@ -290,7 +293,9 @@ def _words(problem: Exception) -> str:
     match problem:
         case ClusterError():
             return str(problem)
-        case AuthorizationError():
+        case Error() if (
+            "authorization" in str(problem).lower()
+        ):  # nats-py has no class for it while connecting
             return "it refuses the user or password"
         case TimeoutError():
             return "it does not answer"

@@ -429,7 +429,7 @@ class Connection:
         commands += [other.tell_presence(self.agent_id, _ONLINE, now) for other in change.gained]
         commands += [other.tell_presence(self.agent_id, _OFFLINE, now) for other in change.lost]
         if self.relay.nodes is not None:
-            commands += self.relay.nodes.watched(self)
+            commands += self.relay.nodes.watched(self, now)
 
     # --- trouble ----------------------------------------------------------------------------------------
 

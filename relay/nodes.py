@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Final
 
 from relay.commands import Command, Listen, Publish, Send
@@ -99,9 +100,9 @@ class Nodes:
         self._beat_at = 0
 
     @property
-    def others(self) -> frozenset[str]:
-        """The relays that are there."""
-        return frozenset(self._heard)
+    def others(self) -> AbstractSet[str]:
+        """The relays that are there, as it changes."""
+        return self._heard.keys()
 
     # --- what happens here ------------------------------------------------------------------------------
 
@@ -111,14 +112,16 @@ class Nodes:
         commands = self._forget(key, now)
         self._clock = max(self._clock + 1, now + self._relay.wall_offset)
         local = self._here[key] = _Local(connection, Stamp(self._clock, connection.connection_id))
-        return [*commands, Listen(key), *self._say(self._announcement(local, asked=False))]
+        return [*commands, Listen(key), *self._say(self._announcement(local))]
 
-    def watched(self, connection: Connection) -> list[Command]:
-        """An agent here has sent a watch set."""
+    def watched(self, connection: Connection, now: int) -> list[Command]:
+        """An agent here has sent a watch set: it is told again of those who are known to watch it."""
         local = self._here[connection.key]
         for key in local.friends - (connection.watching or frozenset()):
             self._part(local, key)
-        return self._say(self._announcement(local, asked=True))
+        online = [self._there[key].agent_id for key in sorted(local.friends)]
+        commands = [self._tell(local, agent_id, PresenceState.ONLINE, now) for agent_id in online]
+        return commands + self._say(self._announcement(local))
 
     def left(self, connection: Connection) -> list[Command]:
         """A connection that had entered has ended."""
@@ -223,7 +226,7 @@ class Nodes:
         commands: list[Command] = []
         local, remote = self._here.get(key), self._there.get(key)
         if local is not None and stamp <= local.stamp:
-            return self._say(self._announcement(local, asked=False)) if stamp < local.stamp else []
+            return self._say(self._announcement(local)) if stamp < local.stamp else []
         if local is not None:
             commands += local.connection.close(
                 CloseCode.REPLACED, "the same agent connected again elsewhere", now
@@ -242,7 +245,7 @@ class Nodes:
                 commands.append(self._tell(local, note.agent, PresenceState.ONLINE, now))
         if mutual:
             seen = tuple(Seen(local.connection.agent_id, *local.stamp) for local in mutual)
-            commands += self._say(There(self.node, key, note.connection, seen, note.asked))
+            commands += self._say(There(self.node, key, note.connection, seen))
         return commands
 
     def _on_there(self, note: There, now: int) -> list[Command]:
@@ -256,7 +259,7 @@ class Nodes:
             known = self._there.get(key)
             if key in self._here or not _watches(local, key) or (known is not None and stamp < known.stamp):
                 continue
-            if self._join(local, seen.agent, note.node, stamp) or note.asked:
+            if self._join(local, seen.agent, note.node, stamp):
                 commands.append(self._tell(local, seen.agent, PresenceState.ONLINE, now))
         return commands
 
@@ -293,7 +296,7 @@ class Nodes:
         for _ in range(min(ANNOUNCED_AT_ONCE, len(self._to_announce))):
             local = self._here.get(self._to_announce.popleft())
             if local is not None:
-                commands += self._say(self._announcement(local, asked=False))
+                commands += self._say(self._announcement(local))
         return commands
 
     def leaving(self) -> list[Command]:
@@ -305,10 +308,10 @@ class Nodes:
     def _announce_all(self) -> None:
         self._to_announce = deque(self._here)
 
-    def _announcement(self, local: _Local, *, asked: bool) -> Here:
+    def _announcement(self, local: _Local) -> Here:
         connection = local.connection
         watch = None if connection.watching is None else tuple(connection.watching)
-        return Here(self.node, connection.agent_id, *local.stamp, watch, asked)
+        return Here(self.node, connection.agent_id, *local.stamp, watch)
 
     def _say(self, note: Note) -> list[Command]:
         """A note to all, while there is someone to carry it; who comes back announces all anyway."""

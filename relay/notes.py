@@ -74,14 +74,12 @@ class Here(_Note, frozen=True):
     Attributes:
         agent: as it is spelled.
         watch: the keys of those whom it watches, all of them; None when it has not said.
-        asked: whether it has just said so, and is to hear of all who watch it, also of those it knows.
     """
 
     agent: str
     clock: Clock
     connection: str
     watch: Annotated[tuple[str, ...], Meta(max_length=MAX_WATCHED)] | None
-    asked: bool
 
 
 class Seen(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -99,13 +97,11 @@ class There(_Note, frozen=True):
         to: that agent's key.
         connection: the id of its connection.
         seen: who they are.
-        asked: as in the `Here`.
     """
 
     to: str
     connection: str
     seen: Annotated[tuple[Seen, ...], Meta(max_length=MAX_WATCHED)]
-    asked: bool
 
 
 class Gone(_Note, frozen=True):

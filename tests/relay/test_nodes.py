@@ -41,7 +41,7 @@ def stamp_of(mesh: Mesh, key: str) -> Stamp:
 def said(mesh: Mesh, name: str, key: str) -> Here:
     """The announcement of an agent at a relay."""
     node = mesh.nodes[name]
-    return node._announcement(node._here[key], asked=False)
+    return node._announcement(node._here[key])
 
 
 # ------------------------------------------------------------------------------------------- newest wins
@@ -119,7 +119,7 @@ def test_ones_own_announcement_under_another_relays_name_changes_nothing() -> No
     mesh.connect("a", "alice", "bob")
     own = said(mesh, "a", "alice")
     mesh.held = []
-    echo = Here(SOMEONE, own.agent, own.clock, own.connection, own.watch, own.asked)
+    echo = Here(SOMEONE, own.agent, own.clock, own.connection, own.watch)
     assert hear(mesh, "a", echo) == []
     assert mesh.held == []
 
@@ -133,6 +133,15 @@ def test_two_who_watch_each_other_are_told_across_relays_once() -> None:
     assert mesh.watch(alice, "bob", "carol") == []
     assert mesh.watch(bob, "ALICE") == ["Alice: ONLINE", "Bob: ONLINE"]
     assert mesh.watch(bob, "ALICE") == ["Bob: ONLINE"]  # asked again, told again
+
+
+def test_two_who_begin_to_watch_each_other_at_once_are_told_once() -> None:
+    mesh = Mesh()
+    alice, bob = mesh.connect("a", "alice"), mesh.connect("b", "bob")
+    mesh.held = []
+    mesh.watch(alice, "bob")
+    mesh.watch(bob, "alice")
+    assert sorted(mesh.release()) == ["alice: ONLINE", "bob: ONLINE"]
 
 
 def test_who_is_watched_and_does_not_watch_back_is_told_nothing_and_tells_nothing() -> None:
@@ -194,13 +203,13 @@ def test_news_of_an_older_connection_do_not_harm_the_newer_one() -> None:
     node = mesh.nodes["b"].node
     for note in (
         Gone(node, "bob", old.clock, old.connection),
-        Here(node, "bob", old.clock, old.connection, (), asked=False),
-        Here(node, "bob", old.clock, old.connection, None, asked=False),
+        Here(node, "bob", old.clock, old.connection, ()),
+        Here(node, "bob", old.clock, old.connection, None),
     ):
         assert hear(mesh, "a", note) == []
     stamp = stamp_of(mesh, "alice")
     seen = Seen("Bob", old.clock, old.connection)
-    assert hear(mesh, "a", There(node, "alice", stamp.connection, (seen,), asked=True)) == []
+    assert hear(mesh, "a", There(node, "alice", stamp.connection, (seen,))) == []
     assert mesh.nodes["a"].is_friend(alice, "bob")
     assert mesh.nodes["a"]._there["bob"].agent_id == "bob"
 
@@ -210,7 +219,7 @@ def test_a_newer_connection_that_watches_the_same_is_no_news_to_its_friends() ->
     mesh.connect("a", "alice", "bob")
     mesh.connect("b", "bob", "alice")
     old = said(mesh, "b", "bob")
-    note = Here(SOMEONE, "bob", old.clock + 1, "conn_new", ("alice",), asked=False)
+    note = Here(SOMEONE, "bob", old.clock + 1, "conn_new", ("alice",))
     assert hear(mesh, "a", note) == []
     assert hear(mesh, "a", Gone(SOMEONE, "bob", old.clock, old.connection)) == []
     assert hear(mesh, "a", Gone(SOMEONE, "bob", old.clock + 1, "conn_new")) == ["alice: OFFLINE"]
@@ -222,14 +231,11 @@ def test_an_answer_is_for_the_connection_that_asked_and_for_those_whom_it_watche
     mesh.connect("a", "dora", "alice")
     stamp = stamp_of(mesh, "alice")
     bob, carol, dora = (Seen(name, 1, f"conn_{name}") for name in ("bob", "carol", "dora"))
-    assert hear(mesh, "a", There(SOMEONE, "alice", "conn_other", (bob,), asked=True)) == []
-    assert hear(mesh, "a", There(SOMEONE, "zoe", stamp.connection, (bob,), asked=True)) == []
-    assert hear(mesh, "a", There(SOMEONE, "alice", stamp.connection, (carol, dora), asked=True)) == []
-    assert hear(mesh, "a", There(SOMEONE, "alice", stamp.connection, (bob,), asked=False)) == [
-        "alice: ONLINE"
-    ]
-    assert hear(mesh, "a", There(SOMEONE, "alice", stamp.connection, (bob,), asked=False)) == []
-    assert hear(mesh, "a", There(SOMEONE, "alice", stamp.connection, (bob,), asked=True)) == ["alice: ONLINE"]
+    assert hear(mesh, "a", There(SOMEONE, "alice", "conn_other", (bob,))) == []
+    assert hear(mesh, "a", There(SOMEONE, "zoe", stamp.connection, (bob,))) == []
+    assert hear(mesh, "a", There(SOMEONE, "alice", stamp.connection, (carol, dora))) == []
+    assert hear(mesh, "a", There(SOMEONE, "alice", stamp.connection, (bob,))) == ["alice: ONLINE"]
+    assert hear(mesh, "a", There(SOMEONE, "alice", stamp.connection, (bob,))) == []
 
 
 def test_nothing_is_kept_of_those_who_do_not_watch_each_other() -> None:
@@ -374,14 +380,14 @@ def test_of_relays_without_end_only_so_many_are_kept(monkeypatch: pytest.MonkeyP
         hear(mesh, "a", Beat(node, 0))
     assert mesh.nodes["a"].others == {mesh.nodes["b"].node, SOMEONE}
     assert mesh.worlds["a"].relay.counters.malformed_notes_total == 1
-    assert hear(mesh, "a", Here(OTHER, "bob", 1, "conn_1", ("alice",), asked=False)) == []
+    assert hear(mesh, "a", Here(OTHER, "bob", 1, "conn_1", ("alice",))) == []
 
 
 def test_a_note_that_is_none_or_claims_to_be_our_own_is_counted_and_dropped() -> None:
     mesh = Mesh()
     mesh.connect("a", "alice", "bob")
     own = mesh.nodes["a"].node
-    for data in (b"", b"nonsense", write(Here(own, "bob", 1, "c", ("alice",), asked=False)), write(Bye(own))):
+    for data in (b"", b"nonsense", write(Here(own, "bob", 1, "c", ("alice",))), write(Bye(own))):
         assert mesh.run("a", mesh.nodes["a"].heard(data, 0)) == []
     assert mesh.worlds["a"].relay.counters.malformed_notes_total == 4
     assert mesh.nodes["a"].others == {mesh.nodes["b"].node}

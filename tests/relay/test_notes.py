@@ -31,9 +31,9 @@ NOTES: list[Note] = [
     Hello(NODE, 1),
     Beat(NODE, 1),
     Bye(NODE),
-    Here(NODE, "Alice", 1, "conn_1", None, asked=False),
-    Here(NODE, "Alice", 1, "conn_1", ("bob", "c.d_e-f"), asked=True),
-    There(NODE, "alice", "conn_1", (Seen("Bob", 1, "conn_2"),), asked=True),
+    Here(NODE, "Alice", 1, "conn_1", None),
+    Here(NODE, "Alice", 1, "conn_1", ("bob", "c.d_e-f")),
+    There(NODE, "alice", "conn_1", (Seen("Bob", 1, "conn_2"),)),
     Gone(NODE, "Alice", 1, "conn_1"),
 ]
 
@@ -63,20 +63,20 @@ def test_a_note_that_is_cut_off_or_longer_is_none(note: Note) -> None:
         ["Beat", NODE, 2**53],
         ["Beat", NODE, 1.5],
         ["Beat", NODE, "1"],
-        ["Here", NODE, "system", 1, "conn_1", None, False],
-        ["Here", NODE, "a b", 1, "conn_1", None, False],
-        ["Here", NODE, "alice", 1, "", None, False],
-        ["Here", NODE, "alice", 1, "a b", None, False],
-        ["Here", NODE, "alice", 1, "conn_1", ["Bob"], False],
-        ["Here", NODE, "alice", 1, "conn_1", ["b"], False],
-        ["Here", NODE, "alice", 1, "conn_1", ["bob"] * 1001, False],
-        ["Here", NODE, "alice", 1, "conn_1", [], 0],
-        ["There", NODE, "Alice", "conn_1", [], False],
-        ["There", NODE, "alice", "a b", [], False],
-        ["There", NODE, "alice", "conn_1", [["a b", 1, "conn_2"]], False],
-        ["There", NODE, "alice", "conn_1", [["bob", 1, "a b"]], False],
-        ["There", NODE, "alice", "conn_1", [["bob", -1, "conn_2"]], False],
-        ["There", NODE, "alice", "conn_1", [["bob", 1, "conn_2"]] * 1001, False],
+        ["Here", NODE, "system", 1, "conn_1", None],
+        ["Here", NODE, "a b", 1, "conn_1", None],
+        ["Here", NODE, "alice", 1, "", None],
+        ["Here", NODE, "alice", 1, "a b", None],
+        ["Here", NODE, "alice", 1, "conn_1", ["Bob"]],
+        ["Here", NODE, "alice", 1, "conn_1", ["b"]],
+        ["Here", NODE, "alice", 1, "conn_1", ["bob"] * 1001],
+        ["Here", NODE, "alice", 1, "conn_1", {}],
+        ["There", NODE, "Alice", "conn_1", []],
+        ["There", NODE, "alice", "a b", []],
+        ["There", NODE, "alice", "conn_1", [["a b", 1, "conn_2"]]],
+        ["There", NODE, "alice", "conn_1", [["bob", 1, "a b"]]],
+        ["There", NODE, "alice", "conn_1", [["bob", -1, "conn_2"]]],
+        ["There", NODE, "alice", "conn_1", [["bob", 1, "conn_2"]] * 1001],
         ["Gone", NODE, "a b", 1, "conn_1"],
         ["Gone", NODE, "alice", 1, "a b"],
         {"Beat": NODE},
@@ -99,8 +99,8 @@ def test_text_that_is_not_utf8_is_none() -> None:
 def test_the_largest_notes_have_room() -> None:
     names = tuple("a" * 58 + f"{number:06}" for number in range(1000))
     seen = tuple(Seen(name, 2**53 - 1, "conn_" + "A" * 26) for name in names)
-    assert len(write(There(NODE, names[0], "c" * 64, seen, asked=True))) <= LARGEST_NOTE
-    assert len(write(Here(NODE, names[0], 2**53 - 1, "c" * 64, names, asked=True))) <= LARGEST_NOTE
+    assert len(write(There(NODE, names[0], "c" * 64, seen))) <= LARGEST_NOTE
+    assert len(write(Here(NODE, names[0], 2**53 - 1, "c" * 64, names))) <= LARGEST_NOTE
 
 
 def test_a_stamp_is_greater_when_its_clock_is_and_then_by_its_connection() -> None:
