@@ -74,12 +74,13 @@ QT_DISPLAY_NEEDS = {
     "libxcb-xkb.so.1": "libxcb-xkb1",
     "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
 }
-# What the suite runs for real: a keyring on a bus of its own, the proxies of packaging/proxy.
+# What the suite runs for real: a keyring on a bus of its own, the proxies of packaging/proxy, a NATS server.
 TEST_PROGRAMS = {
     "dbus-daemon": "dbus-daemon",
     "gnome-keyring-daemon": "gnome-keyring",
     "nginx": "nginx",
     "caddy": "caddy",
+    "nats-server": "nats-server",
 }
 # Debian asks this program whether a service may be started; 101 means no.
 SERVICE_POLICY = Path("/usr/sbin/policy-rc.d")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(path for room in ("relay", "agentnet_desktop") for path in (ROOT / room).rglob("*.py"))
-PURE = ("relay/wire/", "relay/connection.py", "agentnet_desktop/protocol/", "agentnet_desktop/crypto/",
+PURE = ("relay/wire/", "relay/connection.py", "relay/forwards.py", "relay/nodes.py", "relay/notes.py", "agentnet_desktop/protocol/", "agentnet_desktop/crypto/",
         "agentnet_desktop/audit/filter.py", "agentnet_desktop/transport/connection.py", "agentnet_desktop/transport/backoff.py")  # fmt: skip
 MAY_START_TASKS = {"agentnet_desktop/agent/tasks.py", "relay/server.py"}
 MAX_LINES = 600
