@@ -198,6 +198,8 @@ class Cluster:
 
     def ticked(self, now: int) -> None:
         """Half a second has passed."""
+        if self._client is not None and self._client.is_closed:  # versions of nats-py do not always call back
+            self._lost(self._client)
         self._run(self._nodes.ticked(now))
         self._note_others()
         malformed = self._relay.counters.malformed_notes_total

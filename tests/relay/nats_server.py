@@ -42,10 +42,16 @@ class NatsServer:
         self.port = int(said.until(r"client connections on 127\.0\.0\.1:(\d+)")[1])
         said.until("Server is ready")
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal, if it runs."""
+    def freeze(self) -> None:
+        """Stop it where it is; returns when all of it stands still."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
+
+    def thaw(self) -> None:
+        """Let it go on, if it runs."""
         if self.process is not None:
-            self.process.send_signal(number)
+            self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End it at once."""
@@ -116,7 +122,7 @@ def two_relays(folder: Path, *options: str) -> Iterator[Two]:
     finally:
         for relay in relays:
             relay.stop()
-        nats.signal(signal.SIGCONT)
+        nats.thaw()
         nats.kill()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -299,11 +298,11 @@ async def test_those_who_stayed_are_told_when_nats_is_back(own_two: Two) -> None
 
 async def test_a_nats_that_hangs_leaves_the_fate_of_a_message_open(own_two: Two) -> None:
     alice, bob = await friends(own_two)
-    own_two.nats.signal(signal.SIGSTOP)
+    own_two.nats.freeze()
     answer: dict[str, Any] = await say(alice, bob)
     assert answer["content"]["errorCode"] == "MESSAGE_ERROR"
     assert own_two.figures(0)["unanswered_forwards_total"] == 1
-    own_two.nats.signal(signal.SIGCONT)
+    own_two.nats.thaw()
     assert await presence(alice) == ("Bob", "OFFLINE")
     assert await presence(alice) == ("Bob", "ONLINE")
     await meet(alice, bob)
