@@ -5,12 +5,11 @@ Bounded in number and bytes, so that relays that do not answer cost no memory. P
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
-if TYPE_CHECKING:
-    from relay.connection import Connection
-    from relay.wire.codec import Routed
-    from relay.wire.envelope import MessageType
+from relay.connection import Connection
+from relay.wire.codec import Routed
+from relay.wire.envelope import MessageType
 
 ANSWER_MS: Final = 5000
 """How long an answer may take; after it, what became of the message is not known."""

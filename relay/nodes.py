@@ -11,11 +11,12 @@ shell. What crosses NATS is in `relay.notes`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from relay.commands import Command, Listen, Publish, Send
+from relay.connection import Connection, Relay
 from relay.forwards import Forwards, Waiting
 from relay.notes import (
     NODE_BYTES,
@@ -36,16 +37,10 @@ from relay.notes import (
     write,
 )
 from relay.outcome import Outcome
-from relay.wire.codec import transcode
+from relay.wire.codec import Routed, transcode
 from relay.wire.control import PresenceState
 from relay.wire.envelope import agent_key
 from relay.wire.errors import CloseCode
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from relay.connection import Connection, Relay
-    from relay.wire.codec import Routed
 
 BEAT_MS: Final = 1000
 SILENT_MS: Final = 5000
@@ -53,6 +48,8 @@ SILENT_MS: Final = 5000
 ANNOUNCED_AT_ONCE: Final = 1000
 """How many agents are announced anew at one tick; a large relay must not stand still for it."""
 MAX_NODES: Final = 1000
+AHEAD_MS: Final = 86_400_000
+"""Another relay's clock counts only so far ahead of ours, or one wrong note could end all counting."""
 
 
 class _Local:
@@ -70,11 +67,11 @@ class _Remote:
     """An agent connected elsewhere; `friends` are the keys of agents here: each watches the other."""
 
     __slots__ = ("agent_id", "friends", "node", "stamp")
+    agent_id: str
+    node: str
+    stamp: Stamp
 
-    def __init__(self, agent_id: str, node: str, stamp: Stamp) -> None:
-        self.agent_id = agent_id
-        self.node = node
-        self.stamp = stamp
+    def __init__(self) -> None:
         self.friends: set[str] = set()
 
 
@@ -117,7 +114,7 @@ class Nodes:
     def watched(self, connection: Connection, now: int) -> list[Command]:
         """An agent here has sent a watch set: it is told again of those who are known to watch it."""
         local = self._here[connection.key]
-        for key in local.friends - (connection.watching or frozenset()):
+        for key in [key for key in local.friends if not _watches(local, key)]:
             self._part(local, key)
         online = [self._there[key].agent_id for key in sorted(local.friends)]
         commands = [self._tell(local, agent_id, PresenceState.ONLINE, now) for agent_id in online]
@@ -136,8 +133,7 @@ class Nodes:
 
     def is_friend(self, connection: Connection, key: str) -> bool:
         """Whether an agent elsewhere is known to watch this one."""
-        local = self._here.get(connection.key)
-        return local is not None and key in local.friends
+        return key in self._here[connection.key].friends
 
     def forward(self, sender: Connection, message: Routed, now: int) -> list[Command]:
         """Hand a message, whose recipient is not connected here, to where it is."""
@@ -193,19 +189,17 @@ class Nodes:
             return []
         if isinstance(note, Bye):
             return self._lose(note.node, now)
-        commands = self._lose(note.node, now) if isinstance(note, Hello) else []
+        forgotten = self._lose(note.node, now) if isinstance(note, Hello) else []
         if not self._meet(note, now):
-            return commands
+            return forgotten
         match note:
             case Here():
-                commands += self._on_here(note, now)
+                return self._on_here(note, now)
             case There():
-                commands += self._on_there(note, now)
+                return self._on_there(note, now)
             case Gone():
-                remote = self._there.get(agent_key(note.agent))
-                if remote is not None and remote.stamp == (note.clock, note.connection):
-                    commands += self._forget(agent_key(note.agent), now)
-        return commands
+                return self._on_gone(note, now)
+        return forgotten
 
     def _meet(self, note: Hello | Beat | Here | There | Gone, now: int) -> bool:
         """Note that a relay is there; when it speaks and was not known, it has to hear who is here."""
@@ -217,20 +211,19 @@ class Nodes:
                 self._announce_all()
         self._heard[note.node] = now
         if not isinstance(note, There):
-            self._clock = max(self._clock, note.clock)
+            self._clock = max(self._clock, min(note.clock, now + self._relay.wall_offset + AHEAD_MS))
         return True
 
     def _on_here(self, note: Here, now: int) -> list[Command]:
         """An agent is connected elsewhere: the newer connection wins, and its watch set holds."""
         key, stamp = agent_key(note.agent), Stamp(note.clock, note.connection)
-        commands: list[Command] = []
         local, remote = self._here.get(key), self._there.get(key)
+        commands: list[Command] = []
         if local is not None and stamp <= local.stamp:
             return self._say(self._announcement(local)) if stamp < local.stamp else []
         if local is not None:
-            commands += local.connection.close(
-                CloseCode.REPLACED, "the same agent connected again elsewhere", now
-            )
+            words = "the same agent connected again elsewhere"
+            commands = local.connection.close(CloseCode.REPLACED, words, now)
         if remote is not None and stamp < remote.stamp:
             return commands
         if note.watch is None:
@@ -263,6 +256,14 @@ class Nodes:
                 commands.append(self._tell(local, seen.agent, PresenceState.ONLINE, now))
         return commands
 
+    def _on_gone(self, note: Gone, now: int) -> list[Command]:
+        """A connection elsewhere has ended; a newer one of the same agent is not concerned."""
+        key = agent_key(note.agent)
+        remote = self._there.get(key)
+        if remote is None or remote.stamp != (note.clock, note.connection):
+            return []
+        return self._forget(key, now)
+
     # --- time, and NATS itself --------------------------------------------------------------------------
 
     def joined(self) -> list[Command]:
@@ -290,7 +291,7 @@ class Nodes:
             commands += self._settle(waiting, Outcome.UNKNOWN, now)
         for node in [node for node, at in self._heard.items() if now - at >= SILENT_MS]:
             commands += self._lose(node, now)
-        if self.is_joined and now >= self._beat_at:
+        if now >= self._beat_at:
             self._beat_at = now + BEAT_MS
             commands += self._say(Beat(self.node, self._clock))
         for _ in range(min(ANNOUNCED_AT_ONCE, len(self._to_announce))):
@@ -327,7 +328,7 @@ class Nodes:
         key = agent_key(agent_id)
         remote = self._there.get(key)
         if remote is None:
-            remote = self._there[key] = _Remote(agent_id, node, stamp)
+            remote = self._there[key] = _Remote()
         remote.agent_id, remote.node, remote.stamp = agent_id, node, stamp
         is_new = key not in local.friends
         local.friends.add(key)
@@ -347,7 +348,7 @@ class Nodes:
         remote = self._there.get(key)
         if remote is None:
             return []
-        friends: Iterable[_Local] = [self._here[friend] for friend in sorted(remote.friends)]
+        friends = [self._here[friend] for friend in sorted(remote.friends)]
         for local in friends:
             self._part(local, key)
         return [self._tell(local, remote.agent_id, PresenceState.OFFLINE, now) for local in friends]

@@ -121,7 +121,7 @@ def read(data: bytes) -> Note | None:
     """A note; None for what is none."""
     try:
         note = _reader.decode(data)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError):
         return None
     return note if _fits(note) else None
 
@@ -184,10 +184,12 @@ def read_forward(key: str, data: bytes) -> tuple[Routed, Format] | None:
         What it is routed by, and its format; None when it is not one envelope, from an agent, for that agent, of
         a type that agents send each other.
     """
-    fmt = Format.MSGPACK if data[:1] >= b"\x80" else Format.JSON
+    fmt = Format.JSON if data[:1].isascii() else Format.MSGPACK
     found = decode_routing(data, fmt, max_message_bytes=MAX_INTEGER)  # its sender's relay has limited it
-    message = found[0]
-    if len(found) != 1 or not isinstance(message, Routed) or message.message_type in _RELAY_ONLY:
+    if len(found) != 1:
+        return None
+    (message,) = found
+    if not isinstance(message, Routed) or message.message_type in _RELAY_ONLY:
         return None
     if message.sender_id == SYSTEM or agent_key(message.recipient_id) != key:
         return None

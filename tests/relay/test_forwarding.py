@@ -21,6 +21,16 @@ from tests.relay.core import World, said
 from tests.relay.mesh import Mesh
 from tests.relay.test_connection_routing import KNOCK, QUERY
 
+CONNECTED = {
+    "connectionId": "c",
+    "agentId": "alice",
+    "heartbeatInterval": 1,
+    "idleTimeout": 1,
+    "maxMessageBytes": 1,
+    "tokenExpiresAt": 1,
+    "serverTime": 1,
+    "relayName": "r",
+}
 SLOW = Limits(queue_bytes=1000, queue_bytes_max=2000)
 
 
@@ -42,13 +52,15 @@ def errors(mesh: Mesh, name: str) -> dict[str, int]:
 @pytest.mark.parametrize("spelling", ["bob.b", "BOB.B"])
 def test_a_message_reaches_an_agent_at_another_relay_and_its_sender_is_told(spelling: str) -> None:
     mesh = Mesh("abc")
-    alice, _ = mesh.connect("a", "alice"), mesh.connect("b", "Bob.B")
+    alice, bob = mesh.connect("a", "alice"), mesh.connect("b", "Bob.B")
     assert mesh.send(alice, **{**QUERY, "recipientId": spelling}) == ["Bob.B: ENCRYPTED", "alice: ROUTED"]
+    mesh.send(alice, **{**QUERY, "recipientId": spelling})
     counters = [world.relay.counters for world in mesh.worlds.values()]
-    assert [each.messages_forwarded_total for each in counters] == [1, 0, 0]
-    assert [each.messages_received_total for each in counters] == [0, 1, 0]
-    assert [each.messages_routed_total for each in counters] == [0, 1, 0]
-    assert counters[1].bytes_routed_total > 0
+    assert [each.messages_forwarded_total for each in counters] == [2, 0, 0]
+    assert [each.messages_received_total for each in counters] == [0, 2, 0]
+    assert [each.messages_routed_total for each in counters] == [0, 2, 0]
+    assert [each.unanswered_forwards_total for each in counters] == [0, 0, 0]
+    assert counters[1].bytes_routed_total == bob.backlog.waiting > 0
 
 
 def test_what_crosses_is_the_envelope_byte_for_byte_and_nothing_else() -> None:
@@ -192,11 +204,17 @@ def test_no_answer_in_time_is_told_as_not_known_and_a_late_one_changes_nothing()
     mesh.held = []
     mesh.send(alice, **QUERY)
     node, world = mesh.nodes["a"], mesh.worlds["a"]
-    assert [c for c in node.ticked(world.now + ANSWER_MS - 1) if isinstance(c, Send)] == []
-    (error,) = [c for c in node.ticked(world.now + ANSWER_MS) if isinstance(c, Send)]
-    unknown(error)
-    assert world.relay.counters.unanswered_forwards_total == 1
+    mesh.send(alice, **QUERY)
+    world.now += 1
+    mesh.send(alice, **QUERY)
+    assert [c for c in node.ticked(world.now + ANSWER_MS - 2) if isinstance(c, Send)] == []
+    errors = [c for c in node.ticked(world.now + ANSWER_MS - 1) if isinstance(c, Send)]
+    assert len(errors) == 2
+    for error in errors:
+        unknown(error)
+    assert world.relay.counters.unanswered_forwards_total == 2
     assert answer(mesh, "a", 1, Outcome.ROUTED) == []
+    assert len(answer(mesh, "a", 3, Outcome.ROUTED)) == 1
 
 
 def test_a_second_answer_changes_nothing() -> None:
@@ -214,12 +232,15 @@ def test_what_was_under_way_when_nats_went_is_not_known_and_what_comes_then_too(
     alice = mesh.connect("a", "alice")
     mesh.held = []
     mesh.send(alice, **QUERY)
-    (error,) = mesh.nodes["a"].cut_off(1000)
-    unknown(error)
+    mesh.send(alice, **QUERY)
+    both = mesh.nodes["a"].cut_off(1000)
+    assert len(both) == 2
+    for error in both:
+        unknown(error)
     (error,) = mesh.worlds["a"].send(alice, **QUERY)
     unknown(error)
     counters = mesh.worlds["a"].relay.counters
-    assert (counters.messages_forwarded_total, counters.unanswered_forwards_total) == (1, 1)
+    assert (counters.messages_forwarded_total, counters.unanswered_forwards_total) == (2, 2)
     mesh.nodes["a"].joined()
     (published,) = mesh.worlds["a"].send(alice, **QUERY)
     assert isinstance(published, Publish)
@@ -256,6 +277,27 @@ def test_more_than_may_be_under_way_is_not_begun(
         assert mesh.send(alice, **QUERY) == []
 
 
+def test_exactly_so_many_bytes_may_be_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    mesh = Mesh()
+    alice = mesh.connect("a", "alice")
+    mesh.held = []
+    frame = raw(mesh.worlds["a"], alice)
+    for _ in range(3):
+        monkeypatch.setattr(forwards, "MAX_FORWARDED_BYTES", 2 * len(frame))
+        assert [len(mesh.run("a", alice.received(frame, 1000))) for _ in range(3)] == [0, 0, 1]
+        mesh.nodes["a"].cut_off(1000)
+        mesh.nodes["a"].joined()
+        monkeypatch.setattr(forwards, "MAX_FORWARDED_BYTES", 2 * len(frame) - 1)
+        assert [len(mesh.run("a", alice.received(frame, 1000))) for _ in range(2)] == [0, 1]
+        mesh.nodes["a"].cut_off(1000)
+        mesh.nodes["a"].joined()
+
+
+def test_the_figures_are_those_of_the_documents() -> None:
+    assert forwards.ANSWER_MS == 5000
+    assert (forwards.MAX_FORWARDS, forwards.MAX_FORWARDED_BYTES) == (20_000, 32 * 1024 * 1024)
+
+
 # ------------------------------------------------------------------------------------------- knocks
 
 
@@ -286,6 +328,14 @@ def test_a_friend_elsewhere_is_knocked_at_though_all_knocks_are_spent() -> None:
     assert mesh.send(alice, **{**KNOCK, "recipientId": "BOB"}) == ["bob: HANDSHAKE", "alice: ROUTED"]
 
 
+def test_a_stranger_who_is_let_in_to_knock_is_not_expected() -> None:
+    mesh = Mesh(limits=FEW)
+    alice, _ = mesh.connect("a", "alice"), mesh.connect("b", "bob", "carol")
+    for _ in range(2):
+        assert mesh.send(alice, **KNOCK) == ["bob: HANDSHAKE", "alice: ROUTED"]
+    assert mesh.send(alice, **KNOCK) == ["alice: RATE_LIMIT_EXCEEDED"]
+
+
 def test_other_messages_give_no_knock_back() -> None:
     mesh = Mesh(limits=FEW)
     alice, _ = mesh.connect("a", "alice"), mesh.connect("b", "bob", "alice")
@@ -313,6 +363,7 @@ def test_what_is_no_message_for_that_agent_is_counted_and_dropped() -> None:
         raw(world, alice, recipientId="carol"),
         raw(world, alice, senderId="system"),
         raw(world, alice, **presence),
+        raw(world, alice, messageType="CONNECTED", content=CONNECTED),
         raw(world, alice, messageType="AUTH", content={"token": "t", "agentId": "alice"}),
         raw(world, alice, timestamp=-1),
     ]

@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 
 from relay import nodes
+from relay.auth.grant import Grant
+from relay.commands import Listen, Publish
 from relay.limits import Limits
-from relay.nodes import SILENT_MS
+from relay.nodes import SILENT_MS, Nodes
 from relay.notes import (
     NOTES,
     Beat,
     Bye,
     Gone,
+    Hello,
     Here,
     Seen,
     Stamp,
@@ -21,7 +24,10 @@ from relay.notes import (
     read,
     write,
 )
+from relay.wire.codec import Format
+from relay.wire.envelope import MAX_INTEGER
 from relay.wire.errors import CloseCode
+from tests.relay.core import WALL, World
 from tests.relay.mesh import Mesh
 
 SOMEONE = "ab" * 8
@@ -80,6 +86,15 @@ def test_a_relay_that_came_later_learns_the_time_from_a_beat() -> None:
     assert mesh.worlds["b"].relay.router.find("alice") is not None
 
 
+def test_a_clock_beyond_reason_is_followed_for_a_day_only() -> None:
+    mesh = Mesh()
+    hear(mesh, "a", Beat(SOMEONE, MAX_INTEGER))
+    mesh.open("a", "alice")
+    assert stamp_of(mesh, "alice").clock == WALL + 1000 + 86_400_000 + 1
+    _, found = mesh.open("b", "alice")
+    assert found == ["alice closed 4409"]
+
+
 def test_of_two_simultaneous_connections_exactly_one_stays() -> None:
     mesh = Mesh()
     mesh.held = []
@@ -124,6 +139,41 @@ def test_ones_own_announcement_under_another_relays_name_changes_nothing() -> No
     assert mesh.held == []
 
 
+def test_a_relay_listens_for_the_agents_that_are_here() -> None:
+    world = World()
+    node = world.relay.nodes = Nodes(world.relay, bytes)
+    made = world.arrive()
+    made.upgrade_requested(Format.JSON, "t", "Alice", None, world.now)
+    commands = made.authenticated(Grant("Alice", "key:x", WALL + 3_600_000), world.now)
+    assert [command for command in commands if isinstance(command, Listen | Publish)] == [Listen("alice")]
+    assert node._here["alice"].stamp.clock == WALL + 1000
+    world.send(made, messageType="PRESENCE", content={"watch": ["bob"]})
+    assert made.lost(world.now) == [Listen("alice")]
+    node.joined()
+    made = world.open("Alice")
+    world.send(made, messageType="PRESENCE", content={"watch": ["bob"]})
+    listen, published = made.lost(world.now)
+    assert listen == Listen("alice")
+    assert isinstance(published, Publish)
+    assert isinstance(read(published.data), Gone)
+
+
+def test_a_relay_that_has_not_joined_says_nothing_and_begins_with_hello() -> None:
+    world = World()
+    node = world.relay.nodes = Nodes(world.relay, bytes)
+    world.open("alice")
+    assert node.ticked(1000) == node.leaving() == []
+    other = Nodes(World().relay, bytes)
+    (hello,) = other.joined()
+    assert hello == Publish(NOTES, write(Hello("00" * 8, 0)), "")
+    assert other.ticked(0) == [Publish(NOTES, write(Beat("00" * 8, 0)), "")]
+
+
+def test_the_figures_are_those_of_the_documents() -> None:
+    assert (nodes.BEAT_MS, nodes.SILENT_MS) == (1000, 5000)
+    assert (nodes.ANNOUNCED_AT_ONCE, nodes.MAX_NODES) == (1000, 1000)
+
+
 # ------------------------------------------------------------------------------------------- presence
 
 
@@ -165,6 +215,53 @@ def test_who_is_no_longer_watched_is_told_and_the_other_is_not() -> None:
     assert mesh.watch(alice, "carol") == ["bob: OFFLINE"]
     assert mesh.lose(bob) == []
     assert mesh.lose(alice) == []
+
+
+def test_who_asks_again_is_told_at_once_of_friends_that_are_known() -> None:
+    mesh = Mesh()
+    alice, _ = mesh.connect("a", "alice", "bob"), mesh.connect("b", "Bob", "alice")
+    mesh.held = []
+    assert mesh.watch(alice, "bob", "carol") == ["alice: ONLINE"]
+    assert mesh.release() == []
+
+
+def test_a_friend_of_two_here_stays_with_the_one_when_the_other_lets_go() -> None:
+    mesh = Mesh()
+    alice, _ = mesh.connect("a", "alice", "bob"), mesh.connect("a", "dora", "bob")
+    bob = mesh.connect("b", "bob", "alice", "dora")
+    assert mesh.watch(alice) == ["bob: OFFLINE"]
+    assert mesh.lose(bob) == ["dora: OFFLINE"]
+
+
+def test_a_friend_of_two_here_that_goes_is_told_to_both() -> None:
+    mesh = Mesh()
+    mesh.connect("a", "alice", "bob"), mesh.connect("a", "dora", "bob")
+    bob = mesh.connect("b", "bob", "alice", "dora")
+    assert mesh.lose(bob) == ["alice: OFFLINE", "dora: OFFLINE"]
+
+
+def test_nobody_answers_whom_nobody_watches_back() -> None:
+    mesh = Mesh()
+    alice, _ = mesh.connect("a", "alice"), mesh.connect("b", "bob", "carol")
+    mesh.held = []
+    mesh.watch(alice, "bob")
+    held, mesh.held = mesh.held, []
+    for name, command in held:
+        mesh._carry(name, command)
+    assert mesh.held == []
+
+
+def test_an_answer_about_one_friend_of_two_is_news_to_the_other() -> None:
+    mesh = Mesh()
+    mesh.connect("a", "alice", "bob", "carol"), mesh.connect("a", "dora", "bob")
+    bob, carol = Seen("bob", 1, "conn_bob"), Seen("carol", 1, "conn_carol")
+    alice, dora = stamp_of(mesh, "alice"), stamp_of(mesh, "dora")
+    assert hear(mesh, "a", There(SOMEONE, "alice", alice.connection, (bob,))) == ["alice: ONLINE"]
+    assert hear(mesh, "a", There(SOMEONE, "dora", dora.connection, (carol, bob))) == ["dora: ONLINE"]
+    newer = Seen("bob", 2, "conn_newer")
+    assert hear(mesh, "a", There(SOMEONE, "dora", dora.connection, (newer,))) == []
+    assert hear(mesh, "a", Gone(SOMEONE, "bob", 1, "conn_bob")) == []
+    assert hear(mesh, "a", Gone(SOMEONE, "bob", 2, "conn_newer")) == ["alice: OFFLINE", "dora: OFFLINE"]
 
 
 def test_who_watches_again_is_told_again() -> None:
@@ -259,10 +356,12 @@ def test_a_silent_relay_is_gone_and_its_agents_with_it() -> None:
     mesh.connect("a", "alice", "bob", "carol")
     mesh.connect("b", "bob", "alice")
     mesh.connect("c", "carol", "alice")
+    mesh.connect("a", "dora", "eve")
+    mesh.connect("b", "eve", "dora")
     for _ in range(SILENT_MS // 1000 - 1):
         assert mesh.tick(1000, "ac") == []
     assert mesh.nodes["b"].node in mesh.nodes["a"].others
-    assert mesh.tick(1000, "ac") == ["alice: OFFLINE"]
+    assert mesh.tick(1000, "ac") == ["alice: OFFLINE", "dora: OFFLINE"]
     assert mesh.nodes["a"].others == {mesh.nodes["c"].node}
 
 
@@ -295,8 +394,11 @@ def test_a_relay_that_begins_anew_is_believed_nothing_that_it_said_before() -> N
 def test_without_nats_all_elsewhere_are_offline_and_with_it_all_is_announced_anew() -> None:
     mesh = Mesh("abc")
     alice, bob = mesh.connect("a", "alice", "bob", "carol"), mesh.connect("b", "bob", "alice")
-    assert mesh.run("a", mesh.nodes["a"].cut_off(0)) == ["alice: OFFLINE"]
-    assert mesh.run("b", mesh.nodes["b"].cut_off(0)) == ["bob: OFFLINE"]
+    dora = mesh.connect("b", "dora", "alice")
+    mesh.watch(alice, "bob", "carol", "dora")
+    assert mesh.run("a", mesh.nodes["a"].cut_off(0)) == ["alice: OFFLINE", "alice: OFFLINE"]
+    assert sorted(mesh.run("b", mesh.nodes["b"].cut_off(0))) == ["bob: OFFLINE", "dora: OFFLINE"]
+    mesh.lose(dora)
     mesh.nodes["c"].cut_off(0)
     assert mesh.nodes["a"].others == frozenset()
     mesh.watch(alice, "bob")
@@ -318,6 +420,16 @@ def test_who_left_during_an_outage_is_not_announced() -> None:
     for name in "ab":
         mesh.run(name, mesh.nodes[name].joined())
     assert mesh.tick(500) == []
+
+
+def test_who_left_before_it_was_announced_is_not() -> None:
+    mesh = Mesh()
+    alice = mesh.connect("a", "alice", "bob")
+    mesh.nodes["a"]._announce_all()
+    mesh.lose(alice)
+    mesh.held = []
+    mesh.tick(0, "a")
+    assert [type(read(command.data)) for _, command in mesh.held] == [Beat]
 
 
 def test_an_outage_forgets_what_was_still_to_be_announced() -> None:
@@ -376,10 +488,10 @@ def test_of_relays_without_end_only_so_many_are_kept(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(nodes, "MAX_NODES", 2)
     mesh = Mesh("ab")
     mesh.connect("a", "alice", "bob")
-    for node in (SOMEONE, OTHER):
+    for node in (SOMEONE, OTHER, "ef" * 8):
         hear(mesh, "a", Beat(node, 0))
     assert mesh.nodes["a"].others == {mesh.nodes["b"].node, SOMEONE}
-    assert mesh.worlds["a"].relay.counters.malformed_notes_total == 1
+    assert mesh.worlds["a"].relay.counters.malformed_notes_total == 2
     assert hear(mesh, "a", Here(OTHER, "bob", 1, "conn_1", ("alice",))) == []
 
 

@@ -25,11 +25,13 @@ from relay.notes import (
     subject_agent,
     write,
 )
+from relay.wire.envelope import MAX_INTEGER
 
 NODE = "0123456789abcdef"
 NOTES: list[Note] = [
     Hello(NODE, 1),
-    Beat(NODE, 1),
+    Beat(NODE, 0),
+    Beat(NODE, MAX_INTEGER),
     Bye(NODE),
     Here(NODE, "Alice", 1, "conn_1", None),
     Here(NODE, "Alice", 1, "conn_1", ("bob", "c.d_e-f")),
@@ -99,6 +101,7 @@ def test_text_that_is_not_utf8_is_none() -> None:
 def test_the_largest_notes_have_room() -> None:
     names = tuple("a" * 58 + f"{number:06}" for number in range(1000))
     seen = tuple(Seen(name, 2**53 - 1, "conn_" + "A" * 26) for name in names)
+    assert LARGEST_NOTE == 131_072
     assert len(write(There(NODE, names[0], "c" * 64, seen))) <= LARGEST_NOTE
     assert len(write(Here(NODE, names[0], 2**53 - 1, "c" * 64, names))) <= LARGEST_NOTE
 
