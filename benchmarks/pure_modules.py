@@ -13,6 +13,9 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 _PARTS: Final = (
     "relay/wire",
     "relay/connection.py",
+    "relay/forwards.py",
+    "relay/nodes.py",
+    "relay/notes.py",
     "agentnet_desktop/protocol",
     "agentnet_desktop/crypto",
     "agentnet_desktop/audit/filter.py",
@@ -20,7 +23,10 @@ _PARTS: Final = (
     "agentnet_desktop/transport/backoff.py",
 )
 _TESTS: Final[dict[str, tuple[str, ...]]] = {
-    "relay/connection.py": ("test_connection", "test_connection_routing"),
+    "relay/connection.py": ("test_connection", "test_connection_routing", "test_forwarding"),
+    "relay/forwards.py": ("test_forwarding",),
+    "relay/nodes.py": ("test_nodes", "test_forwarding"),
+    "relay/notes.py": ("test_notes", "test_forwarding"),
     "agentnet_desktop/transport/connection.py": ("test_connection", "test_connection_asides"),
     "agentnet_desktop/crypto/handshake.py": ("test_handshake", "test_attacks", "test_vectors"),
     "agentnet_desktop/crypto/session.py": ("test_session", "test_attacks", "test_vectors"),
