@@ -23,7 +23,7 @@ _PARTS: Final = (
     "agentnet_desktop/transport/backoff.py",
 )
 _TESTS: Final[dict[str, tuple[str, ...]]] = {
-    "relay/connection.py": ("test_connection", "test_connection_routing", "test_forwarding"),
+    "relay/connection.py": ("test_connection", "test_connection_routing", "test_forwarding", "test_nodes"),
     "relay/forwards.py": ("test_forwarding",),
     "relay/nodes.py": ("test_nodes", "test_forwarding"),
     "relay/notes.py": ("test_notes", "test_forwarding"),

@@ -131,11 +131,10 @@ class Cluster:
                 await client.subscribe(NOTES, cb=self._on_note)
                 await client.subscribe(back_subject(self._nodes.node, "*"), cb=self._on_answer)
                 await client.flush(CONNECT_LIMIT_S)
-        except (ClusterError, Error, OSError) as problem:  # TimeoutError is an OSError
+        except Exception as problem:  # noqa: BLE001 - whatever answers at that port, it is one server that is no use
             with contextlib.suppress(Exception):  # it is given up, whatever it says to that
                 await client.close()
-            words = str(problem) if isinstance(problem, ClusterError) else _words(problem)
-            raise ClusterError(f"Cannot use NATS at {redacted(server)}: {words}.") from None
+            raise ClusterError(f"Cannot use NATS at {redacted(server)}: {_words(problem)}.") from None
         is_up = True
         return client
 
@@ -168,10 +167,8 @@ class Cluster:
         """nats-py reports what it has no other place for; what a callback raised, too."""
         if isinstance(problem, SlowConsumerError):
             _log.warning("messages from NATS came faster than they could be taken; some are lost")
-            if (
-                problem.subject == NOTES and self._client is not None
-            ):  # what they said is not known: begin anew
-                await self._client.close()
+            if problem.subject == NOTES and self._client is not None:
+                await self._client.close()  # what they said is not known: begin anew
         elif isinstance(problem, Error | OSError):
             _log.info("NATS: %s", _words(problem))
         else:
@@ -243,7 +240,12 @@ class Cluster:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            await self._write_all()
+            try:
+                await self._write_all()
+            except Exception:  # noqa: BLE001 - a fault of ours must not end all writing: begin anew instead
+                _log.exception("writing to NATS failed")
+                if self._client is not None:
+                    await self._client.close()
 
     async def _write_all(self) -> None:
         while self._out and (client := self._client) is not None:

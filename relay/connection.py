@@ -240,9 +240,8 @@ class Connection:
         self._meter = self.relay.meters.agent(self.key)
         self._meter.holders += 1
         replaced = self.relay.router.attach(self)
-        commands: list[Command] = []
-        if replaced is not None:
-            commands += replaced.close(CloseCode.REPLACED, "the same agent connected again", now)
+        words = "the same agent connected again"
+        commands = [] if replaced is None else replaced.close(CloseCode.REPLACED, words, now)
         if self.relay.nodes is not None:
             commands += self.relay.nodes.entered(self, now)
         return commands
@@ -377,7 +376,7 @@ class Connection:
         if self._meter is None or (target and target.watching and self.key in target.watching):
             return True
         nodes = self.relay.nodes
-        if target is None and nodes is not None and nodes.is_friend(self, agent_key(message.recipient_id)):
+        if nodes is not None and nodes.is_friend(self, agent_key(message.recipient_id)):
             return True
         wait = self._meter.handshakes.take(1, now)
         if wait:

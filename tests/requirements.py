@@ -318,7 +318,18 @@ CLAUSES = (
     Clause(
         "3.5",
         "An unknown or absent recipient is RECIPIENT_NOT_FOUND.",
-        ("tests/relay/test_serve.py::test_an_absent_recipient_is_reported_with_the_message",),
+        (
+            "tests/relay/test_serve.py::test_an_absent_recipient_is_reported_with_the_message",
+            "tests/relay/test_cluster.py::test_nobody_is_not_found_at_once",
+        ),
+    ),
+    Clause(
+        "3.5",
+        "Where another relay does not say whether it took the message, the sender is told MESSAGE_ERROR.",
+        (
+            "tests/relay/test_forwarding.py::test_no_answer_in_time_is_told_as_not_known_and_a_late_one_changes_nothing",
+            "tests/relay/test_cluster.py::test_a_nats_that_hangs_leaves_the_fate_of_a_message_open",
+        ),
     ),
     Clause(
         "3.5",

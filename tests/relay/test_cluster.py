@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,13 @@ import pytest
 from nats.aio.client import Client as NatsClient
 from websockets.exceptions import InvalidStatus
 
+from relay.cluster import Cluster
 from relay.config import ConfigError, nats_servers, redacted
 from relay.nodes import SILENT_MS
 from relay.notes import NOTES, agent_subject, back_subject
 from tests.processes import ROOT, Lines, RelayProcess
 from tests.relay.conftest import JSON, MSGPACK, Client, Person, invite_code
+from tests.relay.core import World
 from tests.relay.nats_server import NatsServer, Two, fetch, meet, presence, say, two_relays, watch
 
 
@@ -372,6 +376,79 @@ def test_without_nats_at_the_start_there_is_a_sentence_without_the_password(tmp_
         "agentnet-relay: Cannot use NATS at nats://***@127.0.0.1:9: connection refused."
         " Cannot use NATS at nats://127.0.0.1:9: connection refused.\n"
     )
+
+
+async def test_what_is_no_nats_server_is_told_in_a_sentence(tmp_path: Path) -> None:
+    async def served(said: bytes) -> asyncio.Server:
+        async def on_connect(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(said)
+            with contextlib.suppress(ConnectionError):
+                await writer.drain()
+            writer.close()
+
+        return await asyncio.start_server(on_connect, "127.0.0.1", 0)
+
+    strange = (
+        b"",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"INFO nonsense\r\n",
+        b"INFO {}\r\nwhat\r\n",
+        b"x" * 200_000,
+    )
+    servers = [await served(said) for said in strange]
+    ports = [server.sockets[0].getsockname()[1] for server in servers]
+    url = ",".join(f"nats://127.0.0.1:{port}" for port in ports)
+    done = await asyncio.to_thread(serve, tmp_path, url)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert [
+        port for port in ports if f"Cannot use NATS at nats://127.0.0.1:{port}: it " not in done.stderr
+    ] == []
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def open_nats() -> Iterator[NatsServer]:
+    server = NatsServer()
+    server.start()
+    yield server
+    server.kill()
+
+
+async def test_a_fault_while_writing_is_logged_and_the_relay_comes_back(
+    open_nats: NatsServer, expected_errors: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected_errors("writing to NATS failed")
+    world, tasks = World(), set[asyncio.Task[None]]()
+
+    def start(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        tasks.add(task := asyncio.create_task(work, name=name))
+        return task
+
+    cluster = Cluster(world.relay, open_nats.url, random=os.urandom, now=lambda: world.now, start_task=start)
+    await cluster.join()
+    first = cluster._client
+    assert first is not None
+
+    async def broken(*_: object) -> None:
+        raise ValueError("a fault")
+
+    join, is_back = cluster.join, asyncio.Event()
+
+    async def again() -> None:
+        await join()
+        is_back.set()
+
+    monkeypatch.setattr(first, "publish", broken)
+    monkeypatch.setattr(cluster, "join", again)
+    start(cluster.write(), "write")
+    async with asyncio.timeout(10):
+        await is_back.wait()
+    assert world.relay.counters.nats_connected == 1
+    await cluster.leave()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @pytest.fixture

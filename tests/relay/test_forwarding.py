@@ -277,20 +277,21 @@ def test_more_than_may_be_under_way_is_not_begun(
         assert mesh.send(alice, **QUERY) == []
 
 
-def test_exactly_so_many_bytes_may_be_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("less", "taken"), [(0, [0, 0, 1]), (1, [0, 1, 1])])
+@pytest.mark.parametrize("outages", [0, 1])
+def test_exactly_so_many_bytes_may_be_under_way(
+    monkeypatch: pytest.MonkeyPatch, less: int, taken: list[int], outages: int
+) -> None:
     mesh = Mesh()
     alice = mesh.connect("a", "alice")
     mesh.held = []
     frame = raw(mesh.worlds["a"], alice)
-    for _ in range(3):
-        monkeypatch.setattr(forwards, "MAX_FORWARDED_BYTES", 2 * len(frame))
-        assert [len(mesh.run("a", alice.received(frame, 1000))) for _ in range(3)] == [0, 0, 1]
+    for _ in range(outages):
+        mesh.run("a", alice.received(frame, 1000))
         mesh.nodes["a"].cut_off(1000)
         mesh.nodes["a"].joined()
-        monkeypatch.setattr(forwards, "MAX_FORWARDED_BYTES", 2 * len(frame) - 1)
-        assert [len(mesh.run("a", alice.received(frame, 1000))) for _ in range(2)] == [0, 1]
-        mesh.nodes["a"].cut_off(1000)
-        mesh.nodes["a"].joined()
+    monkeypatch.setattr(forwards, "MAX_FORWARDED_BYTES", 2 * len(frame) - less)
+    assert [len(mesh.run("a", alice.received(frame, 1000))) for _ in range(3)] == taken
 
 
 def test_the_figures_are_those_of_the_documents() -> None:
@@ -318,6 +319,16 @@ def test_handshakes_to_those_elsewhere_who_watch_the_sender_are_not_counted() ->
     alice, _ = mesh.connect("a", "alice"), mesh.connect("b", "bob", "alice")
     for _ in range(9):
         assert mesh.send(alice, **KNOCK) == ["bob: HANDSHAKE", "alice: ROUTED"]
+
+
+def test_a_knock_that_was_expected_gives_back_no_more_than_itself() -> None:
+    mesh = Mesh(limits=FEW)
+    alice, _ = mesh.connect("a", "alice"), mesh.connect("b", "bob", "alice")
+    nobody = {**KNOCK, "recipientId": "nobody"}
+    assert mesh.send(alice, **nobody) == ["alice: RECIPIENT_NOT_FOUND"]
+    assert mesh.send(alice, **KNOCK) == ["bob: HANDSHAKE", "alice: ROUTED"]
+    assert mesh.send(alice, **nobody) == ["alice: RECIPIENT_NOT_FOUND"]
+    assert mesh.send(alice, **nobody) == ["alice: RATE_LIMIT_EXCEEDED"]
 
 
 def test_a_friend_elsewhere_is_knocked_at_though_all_knocks_are_spent() -> None:

@@ -209,6 +209,13 @@ def test_who_goes_is_told_as_offline_at_other_relays() -> None:
     assert mesh.lose(mesh.connect("b", "bob")) == []
 
 
+def test_who_goes_is_told_as_offline_here_and_there() -> None:
+    mesh = Mesh()
+    alice = mesh.connect("a", "alice", "bob", "dora")
+    mesh.connect("a", "dora", "alice"), mesh.connect("b", "bob", "alice")
+    assert mesh.lose(alice) == ["dora: OFFLINE", "bob: OFFLINE"]
+
+
 def test_who_is_no_longer_watched_is_told_and_the_other_is_not() -> None:
     mesh = Mesh()
     alice, bob = mesh.connect("a", "alice", "bob"), mesh.connect("b", "bob", "alice")
