@@ -33,7 +33,7 @@ CONNECT_LIMIT_S: Final = 5
 _PING_S: Final = 10
 _PAUSES_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Between attempts to come back; the last one for as long as it takes."""
-_LEAVE_LIMIT_S: Final = 2
+_LEAVE_LIMIT_S: Final = 1
 _NOBODY: Final = "503"  # the status by which NATS says that nobody listens
 _COMPLAINT_MS: Final = 60_000
 
@@ -268,8 +268,9 @@ class Cluster:
 
     async def leave(self) -> None:
         """Tell the others that this relay stops, and end the connection."""
-        client, self._is_leaving = self._client, True
-        if client is None:
+        client, was_leaving = self._client, self._is_leaving
+        self._is_leaving = True
+        if client is None or was_leaving:
             return
         self._run(self._nodes.leaving())
         with contextlib.suppress(Error, OSError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import urllib.error
@@ -13,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.processes import Lines, RelayProcess
+from tests.processes import Lines, RelayProcess, real_part
 from tests.relay.conftest import Client, Net
 
 
@@ -31,8 +30,7 @@ class NatsServer:
 
     def start(self) -> None:
         """Start it; returns when it takes connections."""
-        program = shutil.which("nats-server", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-        assert program, "install the Debian package nats-server"
+        program = real_part("nats-server", "nats-server")
         command = [program, "-a", "127.0.0.1", "-p", str(self.port), *self.extra]
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
