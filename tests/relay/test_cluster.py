@@ -264,8 +264,7 @@ async def test_a_relay_that_stops_in_order_tells_the_others_first(own_two: Two) 
     assert time.monotonic() - before < SILENT_MS / 1000
 
 
-async def test_without_nats_what_is_elsewhere_is_not_known_and_with_it_all_is_as_before(own_two: Two) -> None:
-    two = own_two
+async def test_without_nats_what_is_elsewhere_is_not_known_and_with_it_all_is_as_before(two: Two) -> None:
     alice, bob = await friends(two)
     two.nats.kill()
     assert await presence(alice) == ("Bob", "OFFLINE")
@@ -288,25 +287,26 @@ async def test_without_nats_what_is_elsewhere_is_not_known_and_with_it_all_is_as
     assert two.figures(0)["nats_connected"] == 1
 
 
-async def test_those_who_stayed_are_told_when_nats_is_back(own_two: Two) -> None:
-    alice, bob = await friends(own_two)
+async def test_those_who_stayed_are_told_when_nats_is_back(two: Two) -> None:
+    alice, bob = await friends(two)
     for _ in range(2):
-        own_two.nats.kill()
+        two.nats.kill()
         assert await presence(alice) == ("Bob", "OFFLINE")
         assert await presence(bob) == ("alice.a", "OFFLINE")
-        own_two.nats.start()
+        two.nats.start()
         assert await presence(alice) == ("Bob", "ONLINE")
         assert await presence(bob) == ("alice.a", "ONLINE")
         await meet(alice, bob)
 
 
-async def test_a_nats_that_hangs_leaves_the_fate_of_a_message_open(own_two: Two) -> None:
-    alice, bob = await friends(own_two)
-    own_two.nats.freeze()
+async def test_a_nats_that_hangs_leaves_the_fate_of_a_message_open(two: Two) -> None:
+    alice, bob = await friends(two)
+    before = two.figures(0)["unanswered_forwards_total"]
+    two.nats.freeze()
     answer: dict[str, Any] = await say(alice, bob)
     assert answer["content"]["errorCode"] == "MESSAGE_ERROR"
-    assert own_two.figures(0)["unanswered_forwards_total"] == 1
-    own_two.nats.thaw()
+    assert two.figures(0)["unanswered_forwards_total"] == before + 1
+    two.nats.thaw()
     assert await presence(alice) == ("Bob", "OFFLINE")
     assert await presence(alice) == ("Bob", "ONLINE")
     await meet(alice, bob)
