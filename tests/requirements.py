@@ -849,6 +849,15 @@ CLAUSES = (
     ),
     Clause(
         "8.1",
+        "An instant lies in the years 1970 to 2999; another is refused, and stops nothing.",
+        (
+            "tests/protocol/test_times.py::test_an_instant_that_not_every_zone_and_system_can_write_is_refused",
+            "tests/protocol/test_times.py::test_an_instant_that_is_taken_has_a_wall_time_in_every_zone",
+            "tests/agent/test_poison.py::test_an_instant_at_the_end_of_time_is_answered_and_stops_nothing",
+        ),
+    ),
+    Clause(
+        "8.1",
         "When instant and wall time disagree here, the person is told.",
         ("tests/protocol/test_times.py::test_a_wall_time_that_differs_here_is_told",),
     ),

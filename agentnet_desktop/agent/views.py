@@ -129,8 +129,8 @@ def _slot(value: Mapping[str, Any]) -> Slot:
     place = value.get("location")
     name = place.get("name", "") if isinstance(place, Mapping) else place
     return Slot(
-        times.parse_instant(value["startTime"], "startTime"),
-        times.parse_instant(value["endTime"], "endTime"),
+        times.kept_instant(value["startTime"]),
+        times.kept_instant(value["endTime"]),
         str(name or ""),
     )
 

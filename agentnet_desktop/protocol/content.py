@@ -261,6 +261,8 @@ def _check_details(details: ProposalDetails) -> None:
         times.check_zone_name(details.time_zone, f"{path}.timeZone")
     if details.local_start is not None:
         times.check_wall_time(details.local_start, f"{path}.localStart")
+    if details.expires_at is not None and details.expires_at > times.LATEST_MS:
+        raise WireError(f"{path}.expiresAt", "is after the year 2999")
     for at, agent_id in enumerate(details.participants):
         check_agent_id(agent_id, f"{path}.participants[{at}]")
     for at, slot in enumerate(details.alternatives):

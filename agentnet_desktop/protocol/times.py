@@ -20,6 +20,10 @@ _INSTANT: Final = re.compile(
 _WALL: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 _ZONE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+\-]*(/[A-Za-z0-9][A-Za-z0-9_+\-]*)*")
 _LONGEST_ZONE: Final = 64
+EARLIEST_MS: Final = 0
+"""1970-01-01T00:00:00Z: before it, and after `LATEST_MS`, clocks and zones of some systems give up."""
+LATEST_MS: Final = 32_503_679_999_999
+"""2999-12-31T23:59:59.999Z."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -35,15 +39,26 @@ def parse_instant(text: str, field: str) -> int:
         ms since the Unix epoch.
 
     Raises:
-        WireError: If it is not one, or names no real time.
+        WireError: If it is not one, names no real time, or lies outside the years 1970 to 2999 in UTC.
     """
     if _INSTANT.fullmatch(text) is None:
         raise WireError(field, "is not an RFC 3339 time with an offset")
     try:
-        moment = datetime.fromisoformat(text.upper())
+        ms = _instant(text)
     except ValueError:
         raise WireError(field, "names no real time") from None
-    return (moment - _EPOCH) // _MILLISECOND
+    if not EARLIEST_MS <= ms <= LATEST_MS:
+        raise WireError(field, "is not in the years 1970 to 2999")
+    return ms
+
+
+def kept_instant(text: str) -> int:
+    """The ms of an RFC 3339 time that was checked when it was stored, brought into the years 1970 to 2999."""
+    return min(max(_instant(text), EARLIEST_MS), LATEST_MS)
+
+
+def _instant(text: str) -> int:
+    return (datetime.fromisoformat(text.upper()) - _EPOCH) // _MILLISECOND
 
 
 def format_instant(ms: int) -> str:
@@ -104,5 +119,5 @@ def disagreement(start_time: str, time_zone: str | None, local_start: str | None
     zone = find_zone(time_zone)
     if zone is None:
         return ""
-    here = wall_time(parse_instant(start_time, "startTime"), zone)
+    here = wall_time(kept_instant(start_time), zone)
     return None if here == local_start else here

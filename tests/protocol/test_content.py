@@ -308,6 +308,7 @@ def test_the_other_details_are_optional(name: str) -> None:
         ("details.revision", 1.5),
         ("details.revision", 2**53),
         ("details.expiresAt", -1),
+        ("details.expiresAt", 32503680000000),
         ("details.meetingType", ""),
         ("details.participants", ["agent_alice"] * 65),
         ("details.alternatives", [COUNTER["details"]["alternatives"][0]] * 5),
@@ -454,6 +455,14 @@ def test_availability_is_asked_of_a_range_in_a_zone() -> None:
         ({"timeZone": "../../etc"}, "content.parameters.timeZone: is not a known time zone"),
         ({"startDate": "2023-06-01"}, "content.parameters.startDate: is not an RFC 3339 time with an offset"),
         ({"endDate": "2023-06-31T00:00:00Z"}, "content.parameters.endDate: names no real time"),
+        (
+            {"startDate": "0001-01-01T00:00:00+14:00", "endDate": "0001-01-01T10:00:00Z"},
+            "content.parameters.endDate: is not in the years 1970 to 2999",
+        ),
+        (
+            {"startDate": "2999-12-30T00:00:00Z", "endDate": "3000-01-01T00:00:00Z"},
+            "content.parameters.endDate: is not in the years 1970 to 2999",
+        ),
         ({"durationMinutes": 0}, "content.parameters.durationMinutes: expected 'int' >= 1"),
         ({"durationMinutes": 1441}, "content.parameters.durationMinutes: expected 'int' <= 1440"),
         ({"timeZone": None}, "content.parameters.timeZone: expected 'str', got 'null'"),

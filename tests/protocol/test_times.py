@@ -7,11 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentnet_desktop.protocol.times import (
+    EARLIEST_MS,
+    LATEST_MS,
     check_wall_time,
     check_zone_name,
     disagreement,
     find_zone,
     format_instant,
+    kept_instant,
     parse_instant,
     wall_time,
 )
@@ -29,8 +32,8 @@ from relay.wire.errors import WireError
         ("2023-06-01T15:00:00.25Z", 1685631600250),
         ("2023-06-01T15:00:00.2Z", 1685631600200),
         ("2023-06-01T15:00:00.123456789-00:00", 1685631600123),
-        ("0001-01-01T00:00:00+23:59", -62135683140000),
-        ("9999-12-31T23:59:59.999-23:59", 253402387139999),
+        ("1970-01-01T23:59:00+23:59", 0),
+        ("2999-12-31T00:00:59.999-23:59", 32503679999999),
     ],
 )
 def test_an_rfc_3339_time_names_an_instant(text: str, ms: int) -> None:
@@ -76,7 +79,39 @@ def test_a_time_that_does_not_exist_is_refused(text: str) -> None:
         parse_instant(text, "content.x")
 
 
-@given(st.integers(-62_135_596_800_000, 253_402_300_799_999))
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0001-01-01T00:00:00+14:00",
+        "1969-12-31T23:59:59.999Z",
+        "1970-01-01T00:00:00+00:01",
+        "3000-01-01T00:00:00Z",
+        "2999-12-31T23:59:59-00:01",
+        "9999-12-31T23:59:59.999-23:59",
+    ],
+)
+def test_an_instant_that_not_every_zone_and_system_can_write_is_refused(text: str) -> None:
+    with pytest.raises(WireError, match=r"^content.x: is not in the years 1970 to 2999$"):
+        parse_instant(text, "content.x")
+
+
+@given(
+    st.integers(EARLIEST_MS, LATEST_MS), st.sampled_from(["Etc/GMT-14", "Etc/GMT+12", "Europe/Berlin", "UTC"])
+)
+def test_an_instant_that_is_taken_has_a_wall_time_in_every_zone(ms: int, name: str) -> None:
+    zone = find_zone(name)
+    assert zone is not None
+    assert len(wall_time(parse_instant(format_instant(ms), "x"), zone)) == 19
+
+
+def test_an_instant_that_was_stored_before_that_rule_is_brought_within_it() -> None:
+    assert kept_instant("0001-01-01T00:00:00+14:00") == EARLIEST_MS
+    assert kept_instant("9999-12-31T23:59:59Z") == LATEST_MS
+    assert kept_instant("2023-06-01T17:00:00+02:00") == 1685631600000
+    assert disagreement("9999-12-31T23:59:59Z", "Asia/Tokyo", "2026-01-01T00:00:00") == "3000-01-01T08:59:59"
+
+
+@given(st.integers(EARLIEST_MS, LATEST_MS))
 def test_an_instant_is_read_as_it_was_written(ms: int) -> None:
     assert parse_instant(format_instant(ms), "x") == ms
 
