@@ -15,8 +15,10 @@ from enum import Enum
 from typing import Any
 
 from agentnet_desktop.agent.display import visible
+from agentnet_desktop.protocol.times import LATEST_MS
 
 WIDE = 200
+_FIRST_MS = 2 * 86_400_000  # earlier local times cannot be written on Windows
 
 
 def camel(name: str) -> str:
@@ -46,9 +48,13 @@ def shown(text: str, limit: int = WIDE) -> str:
 
 
 def when(ms: int | None, *, seconds: bool = False) -> str:
-    """Writes a time in the machine's zone, such as `2026-06-01 15:00 +0200`; `never` for None."""
+    """Writes a time in the machine's zone, such as `2026-06-01 15:00 +0200`; `never` for None.
+
+    A clock may say anything: a time that this system cannot write is shown as the nearest that it can.
+    """
     if ms is None:
         return "never"
+    ms = min(max(ms, _FIRST_MS), LATEST_MS)
     form = "%Y-%m-%d %H:%M:%S %z" if seconds else "%Y-%m-%d %H:%M %z"
     return datetime.fromtimestamp(ms / 1000).astimezone().strftime(form)
 
