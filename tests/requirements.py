@@ -804,6 +804,15 @@ CLAUSES = (
         ),
     ),
     Clause(
+        "7.9",
+        "What validates and cannot be handled is set aside too, answered, and stops nothing else.",
+        (
+            "tests/agent/test_poison.py::test_a_message_that_cannot_be_handled_is_set_aside_and_the_others_are_not",
+            "tests/agent/test_poison.py::test_a_held_message_that_cannot_be_handled_costs_none_before_or_behind_it",
+            "tests/agent/test_poison.py::test_a_held_message_that_cannot_be_handled_does_not_keep_the_agent_from_starting",
+        ),
+    ),
+    Clause(
         "7.10",
         "A new handshake replaces a session after 30 days or 1,000 messages; the old one opens for a day more.",
         (

@@ -207,18 +207,21 @@ class Agent(Commands):
 
     def _recover(self, turn: Turn) -> None:
         """Sets the deadlines that a restart forgot, and does what was due meanwhile."""
-        outbox.recover(turn.session, turn.now)
+        turn.attempt("what was on its way", lambda: outbox.recover(turn.session, turn.now))
         self._set_back(turn)
-        self._negotiation.due(turn)
-        self._queries.recover(turn)
+        turn.attempt("proposals that are due", lambda: self._negotiation.due(turn))
+        turn.attempt("queries of before", lambda: self._queries.recover(turn))
 
     def _set_back(self, turn: Turn) -> None:
-        """Plans anew what was planned by a clock that was ahead, and does what is due by the present one."""
-        plan_anew(turn, self._ground.timing)
-        self._delivery.due(turn)
-        self._repeats.due(turn)
-        self._receiving.gaps_due(turn)
-        self._queries.due(turn)
+        """Plans anew what was planned by a clock that was ahead, and does what is due by the present one.
+
+        Each step may fail alone: no message may keep the agent from starting.
+        """
+        turn.attempt("what is planned", lambda: plan_anew(turn, self._ground.timing))
+        turn.attempt("the outbox", lambda: self._delivery.due(turn))
+        turn.attempt("handshakes under way", lambda: self._repeats.due(turn))
+        turn.attempt("gaps", lambda: self._receiving.gaps_due(turn))
+        turn.attempt("queries that are due", lambda: self._queries.due(turn))
 
     async def stop(self) -> None:
         """Disconnects in order and ends all tasks. What waits stays in the database. Safe to call twice."""
@@ -336,8 +339,14 @@ class Agent(Commands):
         self._arrived.set()
 
     async def _take_one(self, item: tuple[Element, bytes]) -> None:
+        """Handles one carefully: a message that fails is set aside, other things are only logged."""
+
+        def job(turn: Turn) -> None:
+            turn.careful = True
+            self._inbound.batch(turn, [item])
+
         try:
-            await self._ground.turn(lambda turn: self._inbound.batch(turn, [item]))
+            await self._ground.turn(job)
         except StoreError:
             raise
         except Exception:  # it must neither come back for ever nor vanish
@@ -411,6 +420,9 @@ class Agent(Commands):
 
     def _ended(self, turn: Turn, row: OutboxRow, reason: str) -> None:
         """A message's way ended without delivery: whoever posted it must know."""
+        turn.attempt("news of a message that did not arrive", lambda: self._tell_ended(turn, row, reason))
+
+    def _tell_ended(self, turn: Turn, row: OutboxRow, reason: str) -> None:
         kind, _, rest = row.subject.partition("/")
         if kind == "query":
             self._queries.undelivered(turn, rest, reason)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentnet_desktop.agent.deadlines import DeadlineQueue
 from agentnet_desktop.agent.events import Event, LogAppended, LogChanged, LogRow, StorageChanged
@@ -21,6 +21,7 @@ from agentnet_desktop.agent.ports import Availability, Clock, Random
 from agentnet_desktop.agent.tasks import Tasks
 from agentnet_desktop.agent.timing import Timing
 from agentnet_desktop.store.errors import DatabaseClosed, StoreError
+from agentnet_desktop.store.part import is_fault, part
 from relay.wire.codec import DEFAULT_MAX_MESSAGE_BYTES
 from relay.wire.envelope import Envelope, new_id
 
@@ -66,6 +67,7 @@ class Turn:
     Attributes:
         session: of the transaction; only for use inside the job.
         now: milliseconds since the epoch, one value for the whole turn.
+        careful: what it does has failed before, so that each part is done by `attempt`.
     """
 
     def __init__(self, session: Session, now: int) -> None:
@@ -78,6 +80,7 @@ class Turn:
         self.outgoing: list[Envelope] = []
         self.due: dict[str, int] = {}
         self.after: list[Callable[[], None]] = []
+        self.careful = False
 
     def tell(self, event: Event) -> None:
         """Notes an event."""
@@ -94,6 +97,35 @@ class Turn:
     def then(self, action: Callable[[], None]) -> None:
         """Notes something quick to do on the loop's thread after the commit."""
         self.after.append(action)
+
+    def attempt(self, what: str, job: Callable[[], object]) -> Exception | None:
+        """Does a part of the turn that may fail alone: it is undone then and logged, and the rest goes on.
+
+        Args:
+            what: a few words for a log line.
+            job: the part.
+
+        Returns:
+            Why it failed, or None.
+
+        Raises:
+            Exception: a fault of the database, which concerns the whole turn.
+        """
+        lists: tuple[list[Any], ...] = (self.appended, self.events, self.outgoing, self.after)
+        lengths = [len(noted) for noted in lists]
+        changed, due = dict(self.changed), dict(self.due)
+        try:
+            with part(self.session):
+                job()
+        except Exception as error:
+            if is_fault(error):
+                raise
+            for noted, length in zip(lists, lengths, strict=True):
+                del noted[length:]
+            self.changed, self.due = changed, due
+            _log.exception("%s could not be handled and was left out", what)
+            return error
+        return None
 
 
 class Ground:

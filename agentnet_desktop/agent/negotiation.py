@@ -8,11 +8,13 @@ proposal's row, the message about it and the log entry stand or fall together.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agentnet_desktop.agent.errors import BadInput, NotAllowed
 from agentnet_desktop.agent.events import ProposalChanged, ProposalView
 from agentnet_desktop.agent.ground import Ground, Turn
+from agentnet_desktop.agent.timing import MINUTE_MS
 from agentnet_desktop.agent.views import proposal_view, slots
 from agentnet_desktop.protocol import times
 from agentnet_desktop.protocol.content import (
@@ -387,9 +389,9 @@ class Negotiation:
     def due(self, turn: Turn) -> None:
         """Closes the proposals whose time is over."""
         for stored in proposals.expired(turn.session, turn.now):
-            self._expire(turn, stored)
+            turn.attempt("a proposal that is due", partial(self._expire, turn, stored))
         if (at := proposals.next_deadline(turn.session)) is not None:
-            turn.wake("proposals", at)
+            turn.wake("proposals", at if at > turn.now else turn.now + MINUTE_MS)
 
     def _expire(self, turn: Turn, stored: StoredProposal) -> StoredProposal:
         expired = self._move(turn, stored, ProposalEvent.EXPIRE)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import update
@@ -19,6 +20,7 @@ from agentnet_desktop.agent.errors import BadInput, NotFound
 from agentnet_desktop.agent.events import PermissionAsked, QueryAnswer, QueryAnswered, QueryView
 from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.agent.policy import Level
+from agentnet_desktop.agent.timing import MINUTE_MS
 from agentnet_desktop.agent.views import answer_view, query_view
 from agentnet_desktop.protocol.contact import ContactState, may_answer_automatically, may_send
 from agentnet_desktop.protocol.content import (
@@ -148,9 +150,9 @@ class Queries:
     def due(self, turn: Turn) -> None:
         """Gives up on queries of ours that nobody answered in time."""
         for own in queries.overdue(turn.session, turn.now):
-            self._time_out(turn, own, "No answer came in time.")
+            turn.attempt("a query", partial(self._time_out, turn, own, "No answer came in time."))
         if (at := queries.next_deadline(turn.session)) is not None:
-            turn.wake("queries", at)
+            turn.wake("queries", at if at > turn.now else turn.now + MINUTE_MS)
 
     def undelivered(self, turn: Turn, request_id: str, reason: str) -> None:
         """A QUERY of ours will never arrive."""
@@ -294,7 +296,7 @@ class Queries:
             if handler is not None:
                 turn.then(lambda query=query, handler=handler: self._handle(query, handler))  # type: ignore[misc]
             else:
-                self._handled(turn, query, policy.unavailable())
+                turn.attempt("a query", partial(self._handled, turn, query, policy.unavailable()))
 
     # ------------------------------------------------------------------------------------------- person
 

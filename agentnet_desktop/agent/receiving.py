@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agentnet_desktop.agent.delivery import TOUCH_MS, Delivery
 from agentnet_desktop.agent.events import Verified
 from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.agent.sealing import freeze, thaw
+from agentnet_desktop.agent.timing import MINUTE_MS
 from agentnet_desktop.crypto.errors import CryptoError, DecryptionFailed
 from agentnet_desktop.crypto.replay import Acceptance, Duplicate, Gap, InOrder, Late, ReceiveWindow
 from agentnet_desktop.crypto.session import (
@@ -248,13 +250,20 @@ class Receiving:
             return
         sessions.save_window(turn.session, stored.row_id, window.to_bytes())
         self._prove(turn, stored)
+        problem: WireError | None = None
         try:
             content = parse_content(verified.content.original_type, opened.content)  # (6)
         except WireError as error:
-            self._set_aside(turn, decoded, contact, verified, opened, error)
-            self._release(turn, stored, outcome)
-            return
-        self._store(turn, decoded, contact, verified, opened, stored, outcome, content)
+            problem = error
+        else:
+            store = partial(self._store, turn, decoded, contact, verified, opened, stored, outcome, content)
+            if not turn.careful:
+                store()
+            elif turn.attempt("a received message", store) is not None:
+                problem = _NOT_HANDLED
+        if problem is not None:
+            self._set_aside(turn, decoded, contact, verified, opened, problem)
+        self._release(turn, stored, outcome)
 
     def _store(
         self,
@@ -307,7 +316,6 @@ class Receiving:
                 late=isinstance(outcome, Late),
             ),
         )
-        self._release(turn, stored, outcome)
 
     # --------------------------------------------------------------------------------------- the parts
 
@@ -439,6 +447,7 @@ class Receiving:
             self._hand_on_held(turn, stored, outcome.ready)
 
     def _hand_on_held(self, turn: Turn, stored: StoredSession, ready: tuple[int, ...]) -> None:
+        """Hands on what waited; one that fails is set aside and keeps neither the others nor this turn from going on."""
         contact = contacts.get(turn.session, stored.peer)
         if contact is None or len(ready) == 0:
             return
@@ -448,28 +457,51 @@ class Receiving:
             if message is None:
                 continue
             inbox.release(turn.session, stored.row_id, seq)
-            kind = MessageType(message.message_type)
-            self._hand_on(
-                turn,
-                Arrived(
-                    contact=contact,
-                    conversation_id=stored.conversation_id,
-                    message_id=message.message_id,
-                    message_type=kind,
-                    content=parse_content(kind, message.content),
-                    raw=message.content,
-                    received_at=message.received_at,
-                    log_seq=message.log_seq,
-                ),
+            error = turn.attempt(
+                "a message that had waited for its turn",
+                partial(self._hand_on_one, turn, contact, stored, message),
             )
+            if error is not None:
+                problem = error if isinstance(error, WireError) else _NOT_HANDLED
+                self._set_aside_late(turn, contact, stored, message, problem)
+
+    def _hand_on_one(self, turn: Turn, contact: Contact, stored: StoredSession, message: HeldMessage) -> None:
+        kind = MessageType(message.message_type)
+        self._hand_on(
+            turn,
+            Arrived(
+                contact=contact,
+                conversation_id=stored.conversation_id,
+                message_id=message.message_id,
+                message_type=kind,
+                content=parse_content(kind, message.content),
+                raw=message.content,
+                received_at=message.received_at,
+                log_seq=message.log_seq,
+            ),
+        )
+
+    def _set_aside_late(
+        self, turn: Turn, contact: Contact, stored: StoredSession, message: HeldMessage, error: WireError
+    ) -> None:
+        """Sets a message aside that was acknowledged when it came and cannot be handled in its turn."""
+        problem = f"{error.field}: {error.reason}"
+        inbox.put_aside(turn.session, stored.peer_key, message.message_id, problem)
+        self._journal.state(turn, message.log_seq, SET_ASIDE, problem)
+        if message.message_type != MessageType.ERROR:
+            self.complain(turn, contact, stored.conversation_id, message.message_id, error)
 
     def gaps_due(self, turn: Turn) -> None:
         """Gives up gaps that were waited for long enough, and notes them."""
         for row_id in inbox.overdue(turn.session, turn.now):
-            if (stored := sessions.get(turn.session, row_id)) is not None:
-                self._give_up(turn, stored, _window(stored))
+            turn.attempt("a gap", partial(self._gap_due, turn, row_id))
         if (at := inbox.next_deadline(turn.session)) is not None:
-            turn.wake("gaps", at)
+            # What could not be handled is looked at again, but not at once for ever.
+            turn.wake("gaps", at if at > turn.now else turn.now + MINUTE_MS)
+
+    def _gap_due(self, turn: Turn, row_id: int) -> None:
+        if (stored := sessions.get(turn.session, row_id)) is not None:
+            self._give_up(turn, stored, _window(stored))
 
     def replaced(self, turn: Turn, stored: StoredSession) -> None:
         """Gives up all gaps of a session that a newer one replaced: what is missing comes sealed anew."""
@@ -496,6 +528,9 @@ class Receiving:
     def _hand_on(self, turn: Turn, message: Arrived) -> None:
         if self.receiver is not None:
             self.receiver.arrived(turn, message)
+
+
+_NOT_HANDLED = WireError("content", "cannot be handled here")
 
 
 def _window(stored: StoredSession) -> ReceiveWindow:

@@ -119,15 +119,24 @@ def fault(path: Path, error: BaseException) -> StoreError | None:
         path: the database file, for the sentence.
         error: what was raised.
     """
+    kind = _kind(error)
+    if kind is None:
+        return None
+    # A side file that cannot grow on a full disk is an I/O error to SQLite, too.
+    return DiskFull(path) if kind is DiskFault and _is_full(path) else kind(path)
+
+
+def is_fault(error: BaseException) -> bool:
+    """Tells whether an error raised inside a job is the database's own, such as a full disk, and no mistake of the job."""
+    return isinstance(error, StoreError) or _kind(error) is not None
+
+
+def _kind(error: BaseException) -> type[StoreError] | None:
     original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     if not isinstance(original, sqlcipher3.DatabaseError):
         return None
     text = str(original).lower()
-    for words, kind in _FAULTS:
-        if words in text:
-            # A side file that cannot grow on a full disk is an I/O error to SQLite, too.
-            return DiskFull(path) if kind is DiskFault and _is_full(path) else kind(path)
-    return None
+    return next((kind for words, kind in _FAULTS if words in text), None)
 
 
 def _is_full(path: Path) -> bool:

@@ -30,7 +30,7 @@ class InboxRow:
     digest: bytes  # SHA-256(nonce || ciphertext || header), 32 bytes
     content_hash: bytes  # of data and header without sessionId and commitment: equal for a re-sealed copy
     received_at: int
-    state: str = STORED  # or SET_ASIDE: opened, but its content does not validate
+    state: str = STORED  # or SET_ASIDE: opened, but its content does not validate or cannot be handled
     ack: bytes | None = None  # the acknowledgement's envelope, sent again for a duplicate
     problem: str = ""  # why it was set aside
     log_seq: int | None = None
@@ -69,6 +69,12 @@ def add(session: Session, row: InboxRow) -> None:
 def set_ack(session: Session, peer_key: bytes, message_id: str, ack: bytes) -> None:
     """Stores the acknowledgement's envelope, which duplicates get again."""
     session.execute(_rows.update(_c.peer_key == peer_key, _c.message_id == message_id).values(ack=ack))
+
+
+def put_aside(session: Session, peer_key: bytes, message_id: str, problem: str) -> None:
+    """Sets a stored message aside after all: it could not be handled in its turn."""
+    where = (_c.peer_key == peer_key, _c.message_id == message_id)
+    session.execute(_rows.update(*where).values(state=SET_ASIDE, problem=problem))
 
 
 def set_aside(session: Session, limit: int = 1000) -> list[InboxRow]:
