@@ -1150,6 +1150,8 @@ CLAUSES = (
         (
             "tests/store/test_records.py::test_a_link_binds_to_the_first_key_that_uses_it",
             "tests/agent/test_trust.py::test_a_link_approves_only_the_first_key_that_uses_it",
+            "tests/agent/test_trust.py::test_a_link_that_a_known_agent_has_used_approves_nobody_else",
+            "tests/agent/test_trust.py::test_two_links_used_at_the_same_time_are_both_used_up",
             "tests/agent/test_trust.py::test_a_withdrawn_link_can_only_ask",
             "tests/store/test_records.py::test_an_expired_or_withdrawn_link_is_not_usable",
         ),

@@ -2,8 +2,8 @@
 
 Implements docs/protocol.md, *Trust*: a key is pinned at approval; a handshake under another key than the
 pinned one sets KEY_CHANGED and stops sending; an agent that is not approved gets no answer and so learns
-nothing; a valid contact proof approves, once, the key that first used the link. What a person decides is in
-`people`.
+nothing; a valid contact proof binds the link to the key that first used it, and approves that one alone. What
+a person decides is in `people`.
 """
 
 from __future__ import annotations
@@ -74,22 +74,25 @@ class Trust:
         if contact is None:
             contact = Contact(offer.agent_id, ContactState.UNKNOWN, turn.now)
             contacts.add(turn.session, contact)
+        proved = self._proves(turn, offer)  # whoever it is: the first key that uses a link has used it up
         if contact.state == ContactState.BLOCKED:
             return contact, Answer.SILENT, "from a blocked agent"
         if contacts.is_refused(turn.session, contact.agent_id, offer.identity_key):
             return contact, Answer.SILENT, "under a key that you refused"
         if contact.identity_key is None:
-            return self._first_key(turn, contact, offer)
+            return self._first_key(turn, contact, offer, proved=proved)
         if contact.identity_key != offer.identity_key:
             return self._other_key(turn, contact, offer), Answer.KEEP, "under another key; you must decide"
         if not gets_answers(ContactState(contact.state)):
             return contact, Answer.SILENT, "not answered while its key is in doubt"
         return contact, Answer.ANSWER, ""
 
-    def _first_key(self, turn: Turn, contact: Contact, offer: Offer) -> tuple[Contact, Answer, str]:
+    def _first_key(
+        self, turn: Turn, contact: Contact, offer: Offer, *, proved: bool
+    ) -> tuple[Contact, Answer, str]:
         if gets_answers(ContactState(contact.state)):
             return self.pin(turn, contact, offer.identity_key), Answer.ANSWER, ""
-        if self._proves(turn, offer):
+        if proved:
             contact = self.move(
                 turn,
                 contact,
@@ -137,6 +140,7 @@ class Trust:
         Returns:
             The contact with its key pinned, or None when the session must not come about; and a few words.
         """
+        self._proves(turn, offer)
         contact = contacts.get(turn.session, offer.agent_id)
         if contact is None or contact.state == ContactState.BLOCKED:
             return None, "from an agent that is no contact any more"

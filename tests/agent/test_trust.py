@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from agentnet_desktop.agent import policy
@@ -73,6 +75,39 @@ async def test_a_link_approves_only_the_first_key_that_uses_it(world: World, ali
     assert await states(bob) == {"alice": "APPROVED", "carol": "PENDING"}
     (shown,) = await bob.agent.contact_links()
     assert shown.used_by == "alice"
+
+
+@pytest.mark.parametrize("how", ["approved", "blocked"])
+async def test_a_link_that_a_known_agent_has_used_approves_nobody_else(
+    world: World, alice: Peer, bob: Peer, how: str
+) -> None:
+    carol = await world.add("carol")
+    await ask_without_link(world, alice, bob)
+    await bob.agent.approve_contact("alice")
+    await world.settle()
+    if how == "blocked":
+        await bob.agent.block_contact("alice")
+    link = await bob.agent.create_contact_link()
+    await alice.agent.add_contact(link.link)
+    await world.settle()
+    assert [shown.used_by for shown in await bob.agent.contact_links() if shown.token == link.token] == [
+        "alice"
+    ]
+    await carol.agent.add_contact(link.link)
+    await world.settle()
+    assert (await states(bob))["carol"] == "PENDING"
+
+
+async def test_two_links_used_at_the_same_time_are_both_used_up(world: World, alice: Peer, bob: Peer) -> None:
+    carol = await world.add("carol")
+    of_alice = await alice.agent.create_contact_link()
+    of_bob = await bob.agent.create_contact_link()
+    await asyncio.gather(bob.agent.add_contact(of_alice.link), alice.agent.add_contact(of_bob.link))
+    await world.settle()
+    for peer, link in ((alice, of_alice), (bob, of_bob)):
+        await carol.agent.add_contact(link.link)
+        await world.settle()
+        assert (await states(peer))["carol"] == "PENDING"
 
 
 async def test_a_withdrawn_link_can_only_ask(world: World, alice: Peer, bob: Peer) -> None:
