@@ -430,6 +430,7 @@ CLAUSES = (
         (
             "tests/crypto/test_attacks.py::test_a_message_under_another_senders_name_is_refused",
             "tests/agent/test_handshakes.py::test_a_session_id_used_again_with_other_bytes_is_refused",
+            "tests/agent/test_handshakes.py::test_a_session_id_that_another_key_has_used_is_still_the_pinned_keys",
             "tests/agent/test_receiving.py::test_a_message_of_an_agent_that_is_no_contact_is_refused_silently",
         ),
     ),

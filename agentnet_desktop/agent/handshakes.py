@@ -153,7 +153,12 @@ class Handshakes:
             self._journal.refused(turn, decoded, error)
 
     def _initiation(self, turn: Turn, decoded: Decoded, offer: Offer) -> None:
-        known = sessions.by_session_id(turn.session, offer.agent_id, offer.session_id)
+        # Whoever has another key than this handshake's cannot take its sessionId away.
+        known = [
+            stored
+            for stored in sessions.by_session_id(turn.session, offer.agent_id, offer.session_id)
+            if stored.role == INITIATOR or stored.peer_key == offer.identity_key
+        ]
         if known and not _same(known[0].initiation, offer.envelope):
             self._journal.refused_as(
                 turn,

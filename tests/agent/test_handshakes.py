@@ -8,7 +8,7 @@ import pytest
 
 from agentnet_desktop.agent.timing import DAY_MS, HOUR_MS, MINUTE_MS, Timing
 from agentnet_desktop.crypto.handshake import build_initiation
-from agentnet_desktop.crypto.keys import EphemeralKey
+from agentnet_desktop.crypto.keys import EphemeralKey, IdentityKey
 from agentnet_desktop.protocol.session import SessionState
 from agentnet_desktop.store import sessions
 from agentnet_desktop.store.sessions import StoredSession
@@ -90,6 +90,37 @@ async def test_a_session_id_used_again_with_other_bytes_is_refused(
     await world.settle()
     assert bob.alarms() == ["SESSION_REUSED"]
     assert len(handshakes(world, "bob")) == 1
+
+
+async def test_a_session_id_that_another_key_has_used_is_still_the_pinned_keys(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    world.relay.faults.append(only(Verdict.HOLD, sender="alice", message_type="HANDSHAKE"))
+    await alice.agent.rotate_keys()
+    await world.settle()
+    (genuine,) = world.relay.held
+    squatter = build_initiation(
+        IdentityKey.from_seed(b"e" * 32),
+        EphemeralKey.from_seed(b"f" * 32),
+        agent_id="alice",
+        peer_id="bob",
+        conversation_id=genuine.conversation_id,
+        message_id="msg_squatter",
+        session_id=genuine.content["sessionId"],
+        timestamp=world.clock.now,
+    )
+    world.relay.inject(squatter)
+    await world.settle()
+    await bob.agent.refuse_key("alice")
+    world.relay.faults.clear()
+    world.relay.release()
+    await world.settle()
+    assert bob.alarms() == ["KEY_CHANGED"]
+    assert len(handshakes(world, "bob")) == 2
+    (now,) = await stored(bob, "alice", SessionState.ACTIVE)
+    assert now.session_id == genuine.content["sessionId"]
+    assert await works(world, alice, bob)
 
 
 async def test_a_handshake_with_a_wrong_signature_is_refused_and_changes_nothing(
