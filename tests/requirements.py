@@ -622,6 +622,14 @@ CLAUSES = (
     ),
     Clause(
         "7.3",
+        "Handshakes in different conversations do not cross: each is answered.",
+        (
+            "tests/agent/test_handshakes.py::test_handshakes_in_two_conversations_do_not_cross_and_are_both_answered",
+            "tests/agent/test_handshakes.py::test_a_client_written_from_the_document_never_waits_for_a_handshake_that_crossed",
+        ),
+    ),
+    Clause(
+        "7.3",
         "A pending handshake is kept until answered, superseded or 7 days old, and is repeated unchanged at most hourly.",
         (
             "tests/agent/test_handshakes.py::test_a_pending_handshake_survives_a_restart",

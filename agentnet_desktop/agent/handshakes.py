@@ -198,18 +198,11 @@ class Handshakes:
         self.answer(turn, contact, offer)
 
     def _colliding(self, turn: Turn, contact: Contact, offer: Offer) -> StoredSession | None:
-        """Returns a pending handshake of ours that this one crossed, in its conversation or both in new ones."""
-        conversation_id = offer.envelope.conversation_id
-        new = not sessions.in_conversation(turn.session, contact.agent_id, conversation_id)
-        for stored in sessions.of_peer(turn.session, contact.agent_id, (SessionState.PENDING,)):
-            if stored.role != INITIATOR:
-                continue
-            if stored.conversation_id == conversation_id:
-                return stored
-            ours = sessions.in_conversation(turn.session, contact.agent_id, stored.conversation_id)
-            if new and len(ours) == 1:
-                return stored
-        return None
+        """Returns a pending handshake of ours that this one crossed; in another conversation it crosses nothing."""
+        pending = sessions.in_conversation(
+            turn.session, contact.agent_id, offer.envelope.conversation_id, (SessionState.PENDING,)
+        )
+        return next((stored for stored in pending if stored.role == INITIATOR), None)
 
     def keep_offer(self, turn: Turn, offer: Offer) -> None:
         """Keeps the newest handshake of an agent that is not approved, in place of an earlier one."""

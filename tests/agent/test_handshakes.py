@@ -7,11 +7,17 @@ import asyncio
 import pytest
 
 from agentnet_desktop.agent.timing import DAY_MS, HOUR_MS, MINUTE_MS, Timing
-from agentnet_desktop.crypto.handshake import build_initiation
+from agentnet_desktop.crypto.handshake import (
+    build_initiation,
+    build_response,
+    check_initiation,
+    check_response,
+)
 from agentnet_desktop.crypto.keys import EphemeralKey, IdentityKey
 from agentnet_desktop.protocol.session import SessionState
 from agentnet_desktop.store import sessions
 from agentnet_desktop.store.sessions import StoredSession
+from relay.wire.codec import Decoded
 from relay.wire.envelope import Envelope, MessageType
 from tests.agent.conftest import WEEK, Peer, World, draft
 from tests.simulator import Verdict, only, tampered
@@ -40,20 +46,83 @@ async def both_add(alice: Peer, bob: Peer) -> None:
     await asyncio.gather(bob.agent.add_contact(links[0].link), alice.agent.add_contact(links[1].link))
 
 
-async def test_when_both_start_at_once_one_session_comes_about(world: World, alice: Peer, bob: Peer) -> None:
-    await both_add(alice, bob)
+async def both_rotate(alice: Peer, bob: Peer) -> None:
+    """Both start a handshake in their conversation at the same moment."""
+    await asyncio.gather(alice.agent.rotate_keys(), bob.agent.rotate_keys())
+
+
+async def test_when_both_start_at_once_one_session_comes_about(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    (before,) = await stored(alice, "bob", SessionState.ACTIVE)
+    await both_rotate(alice, bob)
     await world.settle()
     ours = await stored(alice, "bob", SessionState.ACTIVE)
     theirs = await stored(bob, "alice", SessionState.ACTIVE)
-    assert [s.session_id for s in ours] == [s.session_id for s in theirs]
+    assert [s.session_id for s in ours] == [s.session_id for s in theirs] != [before.session_id]
     assert [s.role for s in ours] == ["INITIATOR"]  # alice sorts before bob
+    assert await stored(bob, "alice", SessionState.PENDING) == []
     assert await works(world, alice, bob) and await works(world, bob, alice)
 
 
-async def test_messages_behind_a_handshake_that_lost_are_delivered(
+async def test_handshakes_in_two_conversations_do_not_cross_and_are_both_answered(
     world: World, alice: Peer, bob: Peer
 ) -> None:
     await both_add(alice, bob)
+    await world.settle()
+    for peer, other in ((alice, "bob"), (bob, "alice")):
+        live = await stored(peer, other, SessionState.ACTIVE)
+        assert sorted(s.role for s in live) == ["INITIATOR", "RESPONDER"]
+        assert await stored(peer, other, SessionState.PENDING, SessionState.UNCONFIRMED) == []
+    assert await works(world, alice, bob) and await works(world, bob, alice)
+
+
+@pytest.mark.parametrize(("desktop", "stranger"), [("alice", "bob"), ("bob", "alice")])
+async def test_a_client_written_from_the_document_never_waits_for_a_handshake_that_crossed(
+    world: World, desktop: str, stranger: str
+) -> None:
+    mine, theirs = await world.add(desktop), await world.add(stranger)
+    link = await theirs.agent.create_contact_link()
+    client = world.relay.clients[stranger]
+    theirs.running = False  # from now on its connection is the other client's
+    got: list[Envelope] = []
+    client.on_frame = lambda elements, _: got.extend(e.envelope for e in elements if isinstance(e, Decoded))
+    client.on_state = lambda _: None
+    await mine.agent.add_contact(link.link)
+    begun = build_initiation(
+        theirs.identity,
+        EphemeralKey.from_seed(b"g" * 32),
+        agent_id=stranger,
+        peer_id=desktop,
+        conversation_id="conv_of_the_stranger",
+        message_id="msg_begun",
+        session_id="sess_begun",
+        timestamp=world.clock.now,
+    )
+    client.send([begun])
+    await world.settle()
+    (asked,) = [e for e in got if e.message_type is MessageType.HANDSHAKE and e.requires_response]
+    response = build_response(
+        theirs.identity,
+        EphemeralKey.from_seed(b"h" * 32),
+        check_initiation(asked, own_id=stranger),
+        message_id="msg_answer",
+        timestamp=world.clock.now,
+    )
+    client.send([response])
+    await world.settle()
+    (answer,) = [e for e in got if e.message_type is MessageType.HANDSHAKE and not e.requires_response]
+    check_response(answer, initiation=begun, own_id=stranger)
+    (confirmed,) = world.relay.sent(desktop, MessageType.ACK)
+    assert (confirmed.content["status"], confirmed.content["messageId"]) == ("CONFIRMED", "msg_answer")
+
+
+async def test_messages_behind_a_handshake_that_lost_are_delivered(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    await both_rotate(alice, bob)
     await bob.agent.propose(["alice"], draft())
     await world.settle()
     assert len(alice.arrivals()) == 1

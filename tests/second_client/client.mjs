@@ -197,11 +197,12 @@ class Client extends EventEmitter {
     if (!metadata.requiresResponse) return this.onResponse(envelope, known);
     if (known && !jcs(known.initiation).equals(jcs(envelope))) throw new Refused('SESSION_ID_REUSED', 'content.sessionId', senderId);
     if (known) return this.put(known.response);
-    if (!pinned && !this.proves(envelope, key)) return this.tell('stranger', { senderId });
+    const proved = this.proves(envelope, key); // whoever it is: the first key that uses a link has used it up (10.4)
+    if (!pinned && !proved) return this.tell('stranger', { senderId });
     return this.answer(envelope, key);
   }
 
-  /** Whether the HANDSHAKE of someone unknown proves a token of ours that no other key has used (10.4). */
+  /** Whether a HANDSHAKE proves a token of ours that no other key has used (10.4). */
   proves(envelope, key) {
     if (!envelope.content.contactProof) return false;
     const valid = this.tokens.find((entry) => {
