@@ -417,6 +417,19 @@ CLAUSES = (
     ),
     Clause(
         "4.2",
+        "Ids are scoped to the peer's identity key: another under the same agentId inherits and changes nothing.",
+        (
+            "tests/agent/test_identities.py::test_an_answer_that_one_identity_got_is_not_repeated_to_another",
+            "tests/agent/test_identities.py::test_a_proposal_to_one_identity_cannot_be_accepted_by_another",
+            "tests/agent/test_identities.py::test_a_meeting_with_one_identity_cannot_be_changed_by_or_told_to_another",
+            "tests/agent/test_identities.py::test_an_id_that_another_identity_uses_again_is_a_new_proposal_and_the_old_one_stands",
+            "tests/agent/test_identities.py::test_a_query_to_one_identity_is_not_answered_by_another",
+            "tests/agent/test_identities.py::test_a_question_of_another_key_than_the_contacts_gets_no_answer",
+            "tests/agent/test_identities.py::test_what_waits_for_a_gap_is_handed_on_only_while_its_sender_is_a_contact",
+        ),
+    ),
+    Clause(
+        "4.2",
         "Our ids carry their prefix and sort by time; any id of 1 to 64 allowed characters is accepted.",
         (
             "tests/relay/wire/test_envelope.py::test_an_id_is_its_prefix_and_a_ulid",
@@ -1138,6 +1151,15 @@ CLAUSES = (
     ),
     Clause(
         "10.2",
+        "Under an accepted key proposals and our own queries go on; what the old key asked is dropped.",
+        (
+            "tests/agent/test_identities.py::test_a_key_that_was_accepted_goes_on_with_proposals_and_queries_of_ours",
+            "tests/agent/test_identities.py::test_what_the_old_key_asked_waits_no_more_once_another_is_accepted",
+            "tests/agent/test_identities.py::test_what_was_proposed_before_a_contacts_key_was_known_is_proposed_to_the_key_that_answers",
+        ),
+    ),
+    Clause(
+        "10.2",
         "Sessions of the pinned key go on receiving, and are not answered.",
         (
             "tests/agent/test_receiving.py::test_in_key_changed_messages_of_the_pinned_key_are_received_and_not_answered",
@@ -1171,6 +1193,7 @@ CLAUSES = (
         (
             "tests/agent/test_trust.py::test_a_removed_contact_can_only_ask_again_though_it_still_holds_a_link",
             "tests/agent/test_trust.py::test_a_removed_contact_leaves_no_sharing_policy_behind",
+            "tests/agent/test_identities.py::test_links_that_a_removed_contact_has_used_approve_none_of_its_keys",
         ),
     ),
     Clause(

@@ -132,9 +132,10 @@ class Agent(Commands):
         self._delivery = delivery = Delivery(ground, journal, Sealing(ground), handshakes, presence)
         self._conversations = conversations = Conversations(ground, handshakes, life, delivery)
         self._receiving = receiving = Receiving(ground, journal, handshakes, life, delivery)
-        self._negotiation = Negotiation(ground, journal, conversations, delivery, receiving)
-        self._queries = Queries(ground, journal, conversations, delivery)
-        self._people = People(ground, journal, trust, presence, handshakes, conversations, delivery)
+        self._negotiation = negotiation = Negotiation(ground, journal, conversations, delivery, receiving)
+        self._queries = queries = Queries(ground, journal, conversations, delivery)
+        rooms = (ground, journal, trust, presence, handshakes, conversations, delivery)
+        self._people = People(*rooms, negotiation=negotiation, queries=queries)
         self._inbound = Inbound(
             agent_id,
             journal=journal,
@@ -145,8 +146,8 @@ class Agent(Commands):
             outcomes=Outcomes(journal, delivery, repeats, life, presence),
             receiving=receiving,
             conversations=conversations,
-            negotiation=self._negotiation,
-            queries=self._queries,
+            negotiation=negotiation,
+            queries=queries,
         )
         delivery.on_ended = self._ended
         life.on_active = delivery.look

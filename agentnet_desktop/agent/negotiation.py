@@ -189,7 +189,7 @@ class Negotiation:
         self, turn: Turn, contact: Contact, proposal: StoredProposal, alternative: int
     ) -> ProposalView:
         """Accepts a proposal that came in."""
-        self._must_wait_for_us(turn, proposal)
+        self._must_wait_for_us(turn, contact, proposal)
         if not 0 <= alternative < len(slots(proposal)):
             raise BadInput(f"This proposal has no alternative {alternative}.")
         moved = self._move(turn, proposal, ProposalEvent.ACCEPT, alternative=alternative)
@@ -206,7 +206,7 @@ class Negotiation:
         self, turn: Turn, contact: Contact, proposal: StoredProposal, reason: str, note: str
     ) -> ProposalView:
         """Declines a proposal that came in."""
-        self._must_wait_for_us(turn, proposal)
+        self._must_wait_for_us(turn, contact, proposal)
         if reason not in RejectionReason.__members__:
             words = ", ".join(RejectionReason.__members__)
             raise BadInput(f"The reason must be one of {words}.")
@@ -219,6 +219,11 @@ class Negotiation:
         if proposal.state not in _OPEN:
             raise NotAllowed(f"This proposal is {proposal.state} and cannot be cancelled any more.")
         words = note or ("Cancelled." if proposal.state == ProposalState.ACCEPTED else "Withdrawn.")
+        if proposal.peer_key != contact.identity_key:  # whoever that was, there is nobody to tell
+            reason = RejectionReason.OTHER.value
+            return self.view(
+                turn, self._move(turn, proposal, ProposalEvent.REJECT, reason=reason, note=words)
+            )
         return self._reject(turn, contact, proposal, RejectionReason.OTHER, words)
 
     def _reject(
@@ -245,6 +250,7 @@ class Negotiation:
         """Closes a revision as MODIFIED and opens the next with another time, which the peer answers."""
         if proposal.state not in _OPEN:
             raise NotAllowed(f"This proposal is {proposal.state}: make a new one instead.")
+        _must_be_theirs(contact, proposal)
         self._move(turn, proposal, ProposalEvent.MODIFY)
         stored = self._stored(
             turn, contact, proposal.conversation_id, content, OUT, proposal.original_direction
@@ -253,20 +259,32 @@ class Negotiation:
         proposals.add(turn.session, stored)
         return self._send_proposal(turn, contact, stored)
 
-    def _must_wait_for_us(self, turn: Turn, proposal: StoredProposal) -> None:
+    def close(self, turn: Turn, contact: Contact) -> None:
+        """Ends what is pending with a contact that is removed; what was accepted stands, and is nobody's to change."""
+        for stored in proposals.pending_with(turn.session, contact.agent_id):
+            words = "The contact was removed."
+            self._move(turn, stored, ProposalEvent.REJECT, reason=RejectionReason.OTHER.value, note=words)
+
+    def _must_wait_for_us(self, turn: Turn, contact: Contact, proposal: StoredProposal) -> None:
         if proposal.direction != IN:
             raise NotAllowed("This proposal is your own: the other side answers it.")
         if proposal.state != ProposalState.PENDING:
             raise NotAllowed(f"This proposal is {proposal.state} and waits for no answer.")
         if proposal.expires_at is not None and proposal.expires_at <= turn.now:
             raise NotAllowed("This proposal has expired.")
+        _must_be_theirs(contact, proposal)
 
     # ---------------------------------------------------------------------------------------- receiving
 
-    def _newest(self, turn: Turn, peer: str, proposal_id: str) -> tuple[StoredProposal | None, Held | None]:
-        """Returns the newest revision held; one whose time is over is EXPIRED first, timer or not."""
-        stored = proposals.latest(turn.session, peer, proposal_id)
-        if stored is None:
+    def _newest(
+        self, turn: Turn, contact: Contact, proposal_id: str
+    ) -> tuple[StoredProposal | None, Held | None]:
+        """Returns the newest revision held; one whose time is over is EXPIRED first, timer or not.
+
+        A proposal with another identity under the same agentId is none of the contact's.
+        """
+        stored = proposals.latest(turn.session, contact.agent_id, proposal_id)
+        if stored is None or stored.peer_key != contact.identity_key:
             return None, None
         over = stored.expires_at is not None and stored.expires_at <= turn.now
         if over and stored.state == ProposalState.PENDING:
@@ -276,7 +294,7 @@ class Negotiation:
     def proposed(self, turn: Turn, message: Arrived, content: ProposalContent) -> None:
         """Handles a PROPOSAL."""
         revision = content.details.revision
-        newest, held = self._newest(turn, message.contact.agent_id, content.proposal_id)
+        newest, held = self._newest(turn, message.contact, content.proposal_id)
         ours = newest is not None and newest.original_direction == OUT
         verdict = on_proposal(held, revision, we_began=ours)
         if verdict not in (Verdict.APPLY, Verdict.REPLACE):
@@ -298,6 +316,8 @@ class Negotiation:
         else:
             if newest is not None:
                 self._move(turn, newest, ProposalEvent.MODIFY)
+            else:
+                self._make_room(turn, stored)
             proposals.add(turn.session, stored)
         if stored.expires_at is not None and stored.expires_at <= turn.now:
             self._expire(turn, stored)
@@ -306,9 +326,17 @@ class Negotiation:
             turn.wake("proposals", stored.expires_at)
         self._tell(turn, stored, arrived=True)
 
+    def _make_room(self, turn: Turn, proposal: StoredProposal) -> None:
+        """Lets a new proposal have its id, where one with an earlier identity of that agentId has the same."""
+        if proposals.latest(turn.session, proposal.peer, proposal.proposal_id) is None:
+            return
+        name = f"{proposal.proposal_id}~{self._ground.new_id('', turn.now)}"  # no id has a "~"
+        for old in proposals.set_apart(turn.session, proposal.peer, proposal.proposal_id, name):
+            self._tell(turn, old)
+
     def confirmed(self, turn: Turn, message: Arrived, content: ConfirmationContent) -> None:
         """Handles a CONFIRMATION: the calendar is checked again before the meeting stands."""
-        newest, held = self._newest(turn, message.contact.agent_id, content.proposal_id)
+        newest, held = self._newest(turn, message.contact, content.proposal_id)
         verdict = on_confirmation(held, content.revision)
         if newest is not None and verdict is Verdict.APPLY and content.alternative >= len(slots(newest)):
             verdict = Verdict.NOT_THEIRS
@@ -341,7 +369,7 @@ class Negotiation:
 
     def rejected(self, turn: Turn, message: Arrived, content: RejectionContent) -> None:
         """Handles a REJECTION: declined, withdrawn or cancelled by the peer."""
-        newest, held = self._newest(turn, message.contact.agent_id, content.proposal_id)
+        newest, held = self._newest(turn, message.contact, content.proposal_id)
         verdict = on_rejection(held, content.revision)
         if newest is None or verdict is not Verdict.APPLY:
             self._refuse(turn, message, content.proposal_id, content.revision, verdict)
@@ -422,3 +450,11 @@ class Negotiation:
             return
         if stored.state == ProposalState.PENDING:
             self._move(turn, stored, ProposalEvent.EXPIRE, note=f"Not delivered: {reason}")
+
+
+def _must_be_theirs(contact: Contact, proposal: StoredProposal) -> None:
+    """Refuses to tell one identity what was agreed with another under the same agentId."""
+    if proposal.peer_key != contact.identity_key:
+        raise NotAllowed(
+            f"This proposal is of somebody who was {contact.agent_id} before: make a new one instead."
+        )

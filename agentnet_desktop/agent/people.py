@@ -12,18 +12,18 @@ from urllib.parse import urlsplit
 
 from agentnet_desktop.agent import policy
 from agentnet_desktop.agent.errors import BadInput, NotAllowed, NotFound
-from agentnet_desktop.agent.events import ContactView, LinkView, PermissionAsked
+from agentnet_desktop.agent.events import ContactView, LinkView
 from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.agent.timing import DAY_MS
 from agentnet_desktop.agent.trust import KEY_CHANGED, Trust
-from agentnet_desktop.agent.views import link_view, number_of, query_view
+from agentnet_desktop.agent.views import link_view, number_of
 from agentnet_desktop.crypto.keys import fingerprint
 from agentnet_desktop.crypto.safety_number import same_number
 from agentnet_desktop.protocol import contact as states
 from agentnet_desktop.protocol.contact import ContactEvent, ContactState, IllegalTransition
 from agentnet_desktop.protocol.contact_link import BadLink, ContactLink, parse_contact_link
 from agentnet_desktop.protocol.session import SessionState
-from agentnet_desktop.store import contacts, outbox, queries, sessions
+from agentnet_desktop.store import contacts, outbox, proposals, sessions
 from agentnet_desktop.store.contacts import Contact, ContactLinkRecord
 from relay.wire.envelope import agent_key
 
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from agentnet_desktop.agent.delivery import Delivery
     from agentnet_desktop.agent.handshakes import Handshakes
     from agentnet_desktop.agent.journal import Journal
+    from agentnet_desktop.agent.negotiation import Negotiation
     from agentnet_desktop.agent.presence import Presence
+    from agentnet_desktop.agent.queries import Queries
 
 _LONGEST_LINK = 366 * DAY_MS
 _PORTS = {"ws": 80, "wss": 443}
@@ -62,6 +64,9 @@ class People:
         handshakes: Handshakes,
         conversations: Conversations,
         delivery: Delivery,
+        *,
+        negotiation: Negotiation,
+        queries: Queries,
     ) -> None:
         """Keeps the rooms it works with."""
         self._ground = ground
@@ -71,6 +76,8 @@ class People:
         self._handshakes = handshakes
         self._conversations = conversations
         self._delivery = delivery
+        self._negotiation = negotiation
+        self._queries = queries
 
     def the(self, turn: Turn, agent_id: str) -> Contact:
         """Returns a contact.
@@ -214,9 +221,9 @@ class People:
         self._delivery.forget_conversations(contact.agent_id)
         self._end_all(turn, contact)
         policy.forget(turn.session, contact.agent_id)
-        for link in contacts.links(turn.session):
-            if link.bound_key is not None and link.bound_key == contact.identity_key:
-                contacts.withdraw_link(turn.session, link.token, turn.now)
+        self._withdraw_used(turn, contact)
+        self._queries.close(turn, contact)
+        self._negotiation.close(turn, contact)
         contacts.remove(turn.session, contact.agent_id)
         self._journal.forget_name(contact.agent_id)
         self._presence.tell(turn, contact, removed=True)
@@ -226,15 +233,26 @@ class People:
     def _end_all(self, turn: Turn, contact: Contact) -> None:
         """Ends what is on its way to a contact, and denies in silence what it asked for."""
         self._delivery.end_peer(turn, contact.agent_id)
-        for query in queries.waiting_requests(turn.session):
-            if agent_key(query.peer) == agent_key(contact.agent_id):
-                state = queries.DENIED
-                queries.answer_peer_query(turn.session, query.peer, query.request_id, state, turn.now, {})
-                turn.tell(PermissionAsked(query_view(query), closed=True))
+        self._queries.deny_all(turn, contact)
+
+    def _withdraw_used(self, turn: Turn, contact: Contact) -> None:
+        """Withdraws the links that a contact has used, under whichever key."""
+        for link in contacts.links(turn.session):
+            by_key = link.bound_key is not None and link.bound_key == contact.identity_key
+            if by_key or agent_key(link.used_by) == agent_key(contact.agent_id):
+                contacts.withdraw_link(turn.session, link.token, turn.now)
 
     def accept_key(self, turn: Turn, agent_id: str, seen: str | None) -> ContactView:
-        """Pins the changed key of a contact; what waits in the outbox is held until the person releases it."""
+        """Pins the changed key of a contact; what waits in the outbox is held until the person releases it.
+
+        To accept says that the contact is the same: proposals with it and our queries go on under the new key.
+        What the old key asked waits no more, for nobody may get another's answers.
+        """
         contact = self._changed(turn, agent_id, seen)
+        self._queries.deny_all(turn, contact)
+        proposals.carry_over(
+            turn.session, contact.agent_id, contact.identity_key or b"", contact.candidate_key or b""
+        )
         sessions.wipe_peer(turn.session, contact.agent_id, SessionState.CLOSED, contact.identity_key)
         for known in sessions.conversations(turn.session, contact.agent_id):
             if known.ended_at is None:

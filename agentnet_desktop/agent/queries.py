@@ -37,7 +37,7 @@ from agentnet_desktop.store import contacts, queries
 from agentnet_desktop.store.contacts import Contact
 from agentnet_desktop.store.models import PeerQueryModel
 from agentnet_desktop.store.queries import OwnQuery, PeerQuery
-from relay.wire.envelope import MessageType
+from relay.wire.envelope import MessageType, agent_key
 from relay.wire.errors import WireError
 
 if TYPE_CHECKING:
@@ -180,13 +180,21 @@ class Queries:
         )
         turn.tell(QueryAnswered(answer_view(replace(own, error=error))))
 
+    def close(self, turn: Turn, contact: Contact) -> None:
+        """Ends our queries to a contact that is removed: no later identity under its id may answer them."""
+        error = {"code": "TIMEOUT_ERROR", "message": "The contact was removed."}
+        for own in queries.close(turn.session, contact.agent_id, turn.now, error):
+            turn.tell(QueryAnswered(answer_view(replace(own, error=error))))
+
     # ------------------------------------------------------------------------------------------- theirs
 
     def asked(self, turn: Turn, message: Arrived, content: QueryContent) -> None:
         """Handles a QUERY: answers it, asks the person, or waits for a handler."""
         contact = message.contact
         known = queries.peer_query(turn.session, contact.agent_id, content.request_id)
-        if known is not None:
+        if known is not None and known.peer_key != contact.identity_key:
+            queries.forget_peer_query(turn.session, known)  # of another identity, to whom nothing is owed
+        elif known is not None:
             if known.answer and known.state != queries.WAITING:
                 self._respond(turn, contact, known, known.answer)
             return
@@ -275,6 +283,8 @@ class Queries:
         known = queries.peer_query(turn.session, query.peer, query.request_id)
         if contact is None or known is None or known.state != queries.WAITING or known.answer:
             return
+        if known.peer_key != contact.identity_key:
+            return
         answer = {"requestId": query.request_id, **prepared}
         how = policy.level(turn.session, query.peer, query.query_type)
         if how is Level.ASK or not may_answer_automatically(ContactState(contact.state)):
@@ -297,6 +307,14 @@ class Queries:
                 turn.then(lambda query=query, handler=handler: self._handle(query, handler))  # type: ignore[misc]
             else:
                 turn.attempt("a query", partial(self._handled, turn, query, policy.unavailable()))
+
+    def deny_all(self, turn: Turn, contact: Contact) -> None:
+        """Denies in silence all that a contact asked for and that waits for the person."""
+        for query in queries.waiting_requests(turn.session):
+            if agent_key(query.peer) == agent_key(contact.agent_id):
+                state = queries.DENIED
+                queries.answer_peer_query(turn.session, query.peer, query.request_id, state, turn.now, {})
+                turn.tell(PermissionAsked(query_view(query), closed=True))
 
     # ------------------------------------------------------------------------------------------- person
 
@@ -325,8 +343,10 @@ class Queries:
             raise BadInput(f"{request_id} is ambiguous: name the peer, as in {found[0].peer}/{bare}.")
         query = found[0]
         contact = contacts.get(turn.session, query.peer)
-        if contact is None:
-            raise NotFound(f"{query.peer} is no contact any more.")
+        if contact is None or contact.identity_key != query.peer_key:
+            raise NotFound(
+                f"{query.peer} is no contact any more, or has another key than the one that asked."
+            )
         answer = query.answer if allow else {"requestId": bare, **policy.denied()}
         state = queries.ANSWERED if allow else queries.DENIED
         queries.answer_peer_query(turn.session, query.peer, bare, state, turn.now, answer)

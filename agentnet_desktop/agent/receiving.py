@@ -449,7 +449,8 @@ class Receiving:
     def _hand_on_held(self, turn: Turn, stored: StoredSession, ready: tuple[int, ...]) -> None:
         """Hands on what waited; one that fails is set aside and keeps neither the others nor this turn from going on."""
         contact = contacts.get(turn.session, stored.peer)
-        if contact is None or len(ready) == 0:
+        if contact is None or not _is_of(contact, stored):
+            inbox.drop(turn.session, stored.row_id)  # whoever sent it is no contact any more
             return
         held = {message.seq: message for message in inbox.held(turn.session, stored.row_id)}
         for seq in ready:
@@ -500,7 +501,10 @@ class Receiving:
             turn.wake("gaps", at if at > turn.now else turn.now + MINUTE_MS)
 
     def _gap_due(self, turn: Turn, row_id: int) -> None:
-        if (stored := sessions.get(turn.session, row_id)) is not None:
+        stored = sessions.get(turn.session, row_id)
+        if stored is None:
+            inbox.drop(turn.session, row_id)
+        else:
             self._give_up(turn, stored, _window(stored))
 
     def replaced(self, turn: Turn, stored: StoredSession) -> None:
@@ -528,6 +532,11 @@ class Receiving:
     def _hand_on(self, turn: Turn, message: Arrived) -> None:
         if self.receiver is not None:
             self.receiver.arrived(turn, message)
+
+
+def _is_of(contact: Contact, stored: StoredSession) -> bool:
+    """Tells whether a session is of the identity that the contact has now, and messages of it are taken."""
+    return contact.identity_key == stored.peer_key and may_receive(ContactState(contact.state))
 
 
 _NOT_HANDLED = WireError("content", "cannot be handled here")

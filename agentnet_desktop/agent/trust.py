@@ -16,7 +16,7 @@ from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.crypto.errors import CryptoError
 from agentnet_desktop.crypto.handshake import Offer, check_contact_proof
 from agentnet_desktop.protocol.contact import ContactEvent, ContactState, gets_answers, next_state
-from agentnet_desktop.store import contacts
+from agentnet_desktop.store import contacts, proposals
 from agentnet_desktop.store.contacts import Contact
 
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ class Trust:
         return contact, Answer.KEEP, "waits for your approval"
 
     def pin(self, turn: Turn, contact: Contact, identity_key: bytes) -> Contact:
-        """Pins the first key of an approved contact."""
+        """Pins the first key of an approved contact; what was proposed before it was known is proposed to it."""
+        proposals.carry_over(turn.session, contact.agent_id, b"", identity_key)
         return self.save(
             turn, replace(contact, identity_key=identity_key, key_source="handshake", candidate_key=None)
         )

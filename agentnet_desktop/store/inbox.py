@@ -113,6 +113,11 @@ def release(session: Session, session_row: int, seq: int) -> None:
     session.execute(_held.delete(_held.c.session_row == session_row, _held.c.seq == seq))
 
 
+def drop(session: Session, session_row: int) -> None:
+    """Forgets the held messages of a session that is gone."""
+    session.execute(_held.delete(_held.c.session_row == session_row))
+
+
 def overdue(session: Session, now: int) -> list[int]:
     """Returns the rows of the sessions in which a held message waited long enough at `now` (ms)."""
     statement = select(_held.c.session_row).where(_held.c.deliver_by <= now).distinct()

@@ -78,6 +78,33 @@ def of_group(session: Session, group_id: str) -> list[StoredProposal]:
     return _rows.all(session, _rows.select(_c.group_id == group_id).order_by(_c.peer, _c.revision))
 
 
+def pending_with(session: Session, peer: str) -> list[StoredProposal]:
+    """Returns the PENDING revisions with a peer, under whichever identity key of it."""
+    found = _rows.select(_c.peer == peer, _c.state == "PENDING")
+    return _rows.all(session, found.order_by(_c.created_at))
+
+
+def carry_over(session: Session, peer: str, before: bytes, after: bytes) -> None:
+    """Makes what was agreed with a peer under one identity key count under another, which the person accepted."""
+    session.execute(_rows.update(_c.peer == peer, _c.peer_key == before).values(peer_key=after))
+
+
+def set_apart(session: Session, peer: str, proposal_id: str, name: str) -> list[StoredProposal]:
+    """Gives all revisions of a proposal another name here, for its id is used by another identity now.
+
+    Args:
+        session: of the job.
+        peer: with whom.
+        proposal_id: as it was.
+        name: no id of the protocol, so that it is never used again.
+
+    Returns:
+        The revisions under their new name.
+    """
+    session.execute(_rows.update(_c.peer == peer, _c.proposal_id == proposal_id).values(proposal_id=name))
+    return revisions(session, name, peer)
+
+
 def save(session: Session, proposal: StoredProposal) -> None:
     """Writes all fields of a stored revision.
 

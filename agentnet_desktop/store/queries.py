@@ -20,6 +20,7 @@ PENDING = "PENDING"
 ANSWERED = "ANSWERED"
 REFUSED = "REFUSED"
 TIMED_OUT = "TIMED_OUT"
+FAILED = "FAILED"
 WAITING = "WAITING"
 DENIED = "DENIED"
 
@@ -108,6 +109,25 @@ def answer(
     return _end_own.run(session, values).rowcount > 0
 
 
+def close(session: Session, peer: str, now: int, error: Any) -> list[OwnQuery]:
+    """Ends the queries of ours to a peer for good: not even a late answer counts any more.
+
+    Args:
+        session: of the job.
+        peer: who was asked.
+        now: time in ms.
+        error: what those that still wait are answered with.
+
+    Returns:
+        Those that still waited.
+    """
+    waiting = _own.all(session, _own.select(_own.c.peer == peer, _own.c.state == PENDING))
+    ended = _own.update(_own.c.peer == peer, _own.c.state == PENDING)
+    session.execute(ended.values(state=FAILED, error=error, answered_at=now))
+    session.execute(_own.update(_own.c.peer == peer, _own.c.state == TIMED_OUT).values(state=FAILED))
+    return waiting
+
+
 def pending(session: Session) -> list[OwnQuery]:
     """Returns the queries of ours without an answer, oldest first."""
     return _own.all(session, _own.select(_own.c.state == PENDING).order_by(_own.c.sent_at))
@@ -143,6 +163,11 @@ def add_peer_query(session: Session, query: PeerQuery) -> None:
 def peer_query(session: Session, peer: str, request_id: str) -> PeerQuery | None:
     """Returns a peer's query, or None."""
     return _their_by_id.first(session, **{"from": peer, "request": request_id})
+
+
+def forget_peer_query(session: Session, query: PeerQuery) -> None:
+    """Forgets a settled query of a peer, whose id another identity under the same agentId now uses."""
+    session.execute(_theirs.delete(_theirs.c.peer == query.peer, _theirs.c.request_id == query.request_id))
 
 
 def find_peer_queries(session: Session, request_id: str) -> list[PeerQuery]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import cast
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Table, bindparam, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
-from agentnet_desktop.store.models import ConversationModel, SessionModel
+from agentnet_desktop.store.models import ConversationModel, ReorderModel, SessionModel
 from agentnet_desktop.store.prepared import Prepared
 from agentnet_desktop.store.records import Records, changed
 
@@ -261,6 +262,11 @@ def remove(session: Session, row_id: int) -> None:
 
 
 def remove_peer(session: Session, peer: str) -> None:
-    """Deletes all sessions and conversations with a peer."""
+    """Deletes all sessions and conversations with a peer, and the messages that were held in them.
+
+    A row's number may be given out again, and no message may turn up in somebody else's session.
+    """
+    held = cast(Table, ReorderModel.__table__)
+    session.execute(delete(held).where(held.c.session_row.in_(select(_c.row_id).where(_c.peer == peer))))
     session.execute(_sessions.delete(_c.peer == peer))
     session.execute(_conversations.delete(_conversations.c.peer == peer))
