@@ -129,6 +129,9 @@ CLAUSES = (
         "An optional field may be absent or null; both mean the same.",
         (
             "tests/relay/wire/test_codec.py::test_an_optional_bytes_field_may_be_null",
+            "tests/relay/wire/test_schema.py::test_an_optional_field_that_is_null_is_absent_however_deep_it_stands",
+            "tests/protocol/test_content.py::test_an_optional_field_that_is_null_means_what_its_absence_means",
+            "tests/agent/test_receiving.py::test_a_proposal_that_writes_null_for_what_it_leaves_out_is_shown_and_accepted",
             "tests/protocol/test_content.py::test_the_other_details_are_optional",
         ),
     ),

@@ -142,7 +142,7 @@ class Negotiation:
             peer=contact.agent_id,
             peer_key=contact.identity_key or b"",
             proposal_id=content["proposalId"],
-            revision=details.get("revision", 1),
+            revision=details.get("revision") or 1,
             conversation_id=conversation_id,
             direction=direction,
             original_direction=original,

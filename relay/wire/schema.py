@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
@@ -37,7 +37,7 @@ def bytes_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
 
 
 def from_json_form(kind: type[T], value: Mapping[str, Any], *, path: str = "content") -> T:
-    """Check a JSON-form object against a schema.
+    """Check a JSON-form object against a schema. An optional field that is null is read as absent.
 
     Args:
         kind: The Struct that is the schema.
@@ -56,8 +56,36 @@ def from_json_form(kind: type[T], value: Mapping[str, Any], *, path: str = "cont
             b64decode(text, field=f"{path}.{name}")  # msgspec would read `QS==` as `QQ==`
     try:
         return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        left = _without_nulls(kind, value)  # only now, since almost nobody writes a null
+    try:
+        return msgspec.convert(left, kind)
     except msgspec.ValidationError as error:
         raise to_wire_error(error, path) from None
+
+
+def _without_nulls(kind: type[msgspec.Struct], value: Any) -> Any:
+    """An object without those optional fields that are null, and so each object in it that a schema describes."""
+    if not isinstance(value, Mapping):
+        return value
+    left = dict(value)
+    for field in _fields(kind):
+        name, inner = field.encode_name, _struct_in(field.type)
+        item = left.get(name)
+        if item is None and not field.required:
+            left.pop(name, None)
+        elif inner is not None and isinstance(item, list):
+            left[name] = [_without_nulls(inner, part) for part in item]
+        elif inner is not None and item is not None:
+            left[name] = _without_nulls(inner, item)
+    return left
+
+
+def _struct_in(annotation: Any) -> type[msgspec.Struct] | None:
+    """The Struct in a field's type, be it optional, annotated, or what a tuple holds; None where there is none."""
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _struct_in(part))), None)
 
 
 def to_json_form(value: msgspec.Struct) -> dict[str, Any]:

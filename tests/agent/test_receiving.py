@@ -185,6 +185,19 @@ async def test_content_that_does_not_validate_is_set_aside_and_ends_the_senders_
     assert await bob.agent.outbox() == []
 
 
+async def test_a_proposal_that_writes_null_for_what_it_leaves_out_is_shown_and_accepted(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    nulls = dict.fromkeys(("revision", "alternatives", "participants", "location", "timeZone", "expiresAt"))
+    when = {"startTime": "2026-06-02T12:00:00Z", "endTime": "2026-06-02T13:00:00Z", "status": "PENDING"}
+    content: dict[str, object] = {"proposalId": "prop_1", "details": {"title": "x"} | when | nulls}
+    world.relay.inject(await forge(alice, "bob", content, kind=MessageType.PROPOSAL, seq=1))
+    await world.settle()
+    assert bob.arrivals() == ["alice/prop_1/1"]
+    assert (await bob.agent.accept("alice/prop_1/1")).state == "ACCEPTED"
+
+
 async def test_an_error_about_our_message_fails_its_row(world: World, friends: tuple[Peer, Peer]) -> None:
     alice, bob = friends
     world.relay.faults.append(only(Verdict.DROP, message_type="QUERY", times=9))

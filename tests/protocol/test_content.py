@@ -164,6 +164,43 @@ def test_unknown_fields_are_ignored(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("PROPOSAL", "details.revision"),
+        ("PROPOSAL", "details.participants"),
+        ("PROPOSAL", "details.alternatives"),
+        ("PROPOSAL", "details.timeZone"),
+        ("PROPOSAL", "details.location"),
+        ("PROPOSAL", "details.location.locationType"),
+        ("CONFIRMATION", "revision"),
+        ("CONFIRMATION", "alternative"),
+        ("REJECTION", "revision"),
+        ("REJECTION", "details"),
+        ("DISCONNECT", "reason"),
+        ("ERROR", "details"),
+    ],
+)
+def test_an_optional_field_that_is_null_means_what_its_absence_means(kind: str, path: str) -> None:
+    given = changed(DOCUMENT[kind], path, None)
+    absent = parse_json(jcs(given))
+    owner = absent
+    *steps, name = path.split(".")
+    for step in steps:
+        owner = owner[step]
+    del owner[name]
+    assert parse_content(MessageType(kind), given) == parse_content(MessageType(kind), absent)
+
+
+def test_a_response_says_the_same_with_null_for_the_details_of_its_error() -> None:
+    error = {"code": "INTERNAL_ERROR", "message": "m"}
+    found = [
+        parse_content(MessageType.RESPONSE, {"requestId": "r", "data": None, "error": error | more})
+        for more in ({}, {"details": None})
+    ]
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
     ("kind", "name"), [(kind, name) for kind, names in REQUIRED.items() for name in names]
 )
 def test_each_required_field_is_missed_by_name(kind: str, name: str) -> None:
@@ -313,6 +350,7 @@ def test_the_other_details_are_optional(name: str) -> None:
         ("details.participants", ["agent_alice"] * 65),
         ("details.alternatives", [COUNTER["details"]["alternatives"][0]] * 5),
         ("details.location", {}),
+        ("details.location", {"name": "x", "locationType": "x" * 65}),
         ("details.alternatives", "none"),
     ],
 )
@@ -505,6 +543,10 @@ BUSY = {"busy": [{"start": "2023-06-01T12:00:00Z", "end": "2023-06-01T14:00:00Z"
 def test_an_answer_of_availability_may_tell_what_is_taken() -> None:
     (taken,) = availability_data(ANSWER | BUSY).busy
     assert (taken.start, taken.end) == ("2023-06-01T12:00:00Z", "2023-06-01T14:00:00Z")
+
+
+def test_an_answer_of_availability_says_the_same_with_null_for_what_is_taken() -> None:
+    assert availability_data(ANSWER | {"busy": None}) == availability_data(ANSWER)
 
 
 def test_an_answer_of_availability_is_read() -> None:

@@ -242,9 +242,11 @@ const many = (low, high, check) => (value, field) => {
   if (!Array.isArray(value) || value.length < low || value.length > high) refuse(field, `is no list of ${low} to ${high}`);
   value.forEach((item, i) => check(item, `${field}[${i}]`));
 };
+const LATEST_MS = Date.UTC(3000, 0) - 1; // 8.1
 const instant = rule((v) => {
   const found = typeof v === 'string' && /^(\d{4})-(\d\d)-(\d\d)T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.exec(v);
-  return found && !Number.isNaN(Date.parse(v)) && new Date(Date.UTC(found[1], found[2] - 1, found[3])).getUTCDate() === Number(found[3]);
+  const within = Date.parse(v) >= 0 && Date.parse(v) <= LATEST_MS; // false for what is no time at all
+  return found && within && new Date(Date.UTC(found[1], found[2] - 1, found[3])).getUTCDate() === Number(found[3]);
 }, 'is no time');
 
 /** Bytes of a bytes field, which stands as canonical b64 (2.2). */
@@ -301,7 +303,11 @@ const PARAMETERS = {
   MEETING_TYPE_PREFERENCE: object,
   CUSTOM: members({ name: like(/^.{1,64}$/su, 'is not of 1 to 64 characters') }),
 };
-const place = members({ name: text, 'address?': text, 'locationType?': text, 'coordinates?': object });
+const kind = like(/^.{1,64}$/su, 'is not of 1 to 64 characters');
+const degrees = (most) => rule((v) => typeof v === 'number' && Math.abs(v) <= most, `is not within ${most} degrees`);
+const place = members({
+  name: text, 'address?': text, 'locationType?': kind, 'coordinates?': members({ latitude: degrees(90), longitude: degrees(180) }),
+});
 const slot = { startTime: instant, endTime: instant, 'location?': place };
 const inOrder = (v, f) => Date.parse(v.startTime) < Date.parse(v.endTime) || refuse(member(f, 'endTime'), 'is not after the start');
 const SEALED = {
@@ -312,7 +318,7 @@ const SEALED = {
     details: (v, f) => {
       members({
         title: filled, ...slot, status: one('PENDING', 'MODIFIED'), 'revision?': whole(1), 'timeZone?': text, 'localStart?': text, 'description?': text,
-        'meetingType?': text, 'participants?': many(0, 64, agent), 'alternatives?': many(0, 4, members(slot)), 'expiresAt?': whole(0),
+        'meetingType?': kind, 'participants?': many(0, 64, agent), 'alternatives?': many(0, 4, members(slot)), 'expiresAt?': whole(0, LATEST_MS),
       })(v, f);
       inOrder(v, f);
       if ((v.status === 'PENDING') !== ((v.revision ?? 1) === 1)) refuse(member(f, 'status'), 'does not fit the revision');

@@ -71,6 +71,46 @@ def test_none_is_written_only_where_the_field_is_required() -> None:
     assert "secondKey" not in form
 
 
+class Wood(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    best_tree: Tree | None = None
+    other_trees: Annotated[tuple[Tree, ...], Meta(max_length=2)] = ()
+    notes: dict[str, Any] = {}
+
+
+NULLS: dict[str, str | None] = {"secondKey": None, "leaves": None, "colour": None, "word": None}
+
+
+def test_an_optional_field_that_is_null_is_absent_however_deep_it_stands() -> None:
+    oak = Tree(tree_name="oak", first_key=b"A", answer=None)
+    assert from_json_form(Tree, GOOD | NULLS) == oak
+    wood = {"bestTree": GOOD | NULLS, "otherTrees": [GOOD | NULLS, GOOD], "notes": None}
+    assert from_json_form(Wood, wood) == Wood(best_tree=oak, other_trees=(oak, oak))
+    assert from_json_form(Wood, {"notes": {"a": None}, "otherTrees": None}).notes == {"a": None}
+
+
+@pytest.mark.parametrize(
+    ("wood", "complaint"),
+    [
+        (
+            {"notes": None, "bestTree": GOOD | {"treeName": None}},
+            "content.bestTree.treeName: expected 'str', got 'null'",
+        ),
+        ({"notes": None, "otherTrees": [GOOD, None]}, "content.otherTrees[1]: expected 'object', got 'null'"),
+        ({"notes": None, "otherTrees": {}}, "content.otherTrees: expected 'array', got 'object'"),
+        (
+            {"notes": None, "bestTree": GOOD | {"word": "A"}},
+            "content.bestTree.word: does not have the right form",
+        ),
+    ],
+)
+def test_a_null_hides_no_other_fault_and_is_refused_where_something_must_stand(
+    wood: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(WireError) as caught:
+        from_json_form(Wood, wood)
+    assert str(caught.value) == complaint
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
