@@ -178,6 +178,22 @@ class Receiving:
             keys.wipe()
         return opened
 
+    def _take_seq(self, turn: Turn, decoded: Decoded, opened: Opened, stored: StoredSession) -> Acceptance:
+        """Takes the place of a message in its session; other bytes in a place that is taken are refused."""
+        window = _window(stored)
+        outcome = window.accept(opened.seq)
+        if isinstance(outcome, Duplicate):
+            self._journal.refused_as(
+                turn,
+                decoded,
+                "SEQUENCE_REUSED",
+                f"{stored.peer} used a sequence number twice; the second message was refused.",
+            )
+            return outcome
+        sessions.save_window(turn.session, stored.row_id, window.to_bytes())
+        self._prove(turn, stored)
+        return outcome
+
     def _prove(self, turn: Turn, stored: StoredSession) -> None:
         """A message opened: the peer has the session's keys."""
         if stored.state == SessionState.UNCONFIRMED:
@@ -211,10 +227,12 @@ class Receiving:
                 "it was refused.",
             )
             return
-        window = _window(stored)
-        outcome = window.accept(opened.seq)
-        sessions.save_window(turn.session, stored.row_id, window.to_bytes())
-        self._prove(turn, stored)
+        if self._came_before(turn, verified):
+            self._again(turn, decoded, seen)
+            return
+        outcome = self._take_seq(turn, decoded, opened, stored)
+        if isinstance(outcome, Duplicate):
+            return
         entry = self._journal.received(
             turn,
             decoded,
@@ -224,10 +242,19 @@ class Receiving:
             message_type=verified.content.original_type.value,
             plaintext=opened.plaintext,
             content=opened.content,
+            security=_findings(verified, opened),
         )
         if seen.state == STORED:
             self._acknowledge(turn, verified, entry)
         self._release(turn, stored, outcome)
+
+    @staticmethod
+    def _came_before(turn: Turn, verified: VerifiedEnvelope) -> bool:
+        """Tells whether this very copy was taken before; the log remembers it, the inbox only the first."""
+        found = audit_log.by_message(turn.session, verified.envelope.message_id)
+        contents = [audit_log.content(turn.session, entry.seq) for entry in found if entry.direction == "in"]
+        digest = verified.digest.hex()
+        return any(kept is not None and kept.parsed.security.get("digest") == digest for kept in contents)
 
     def _new(
         self,
@@ -238,18 +265,9 @@ class Receiving:
         opened: Opened,
         stored: StoredSession,
     ) -> None:
-        window = _window(stored)
-        outcome = window.accept(opened.seq)  # (5)
+        outcome = self._take_seq(turn, decoded, opened, stored)  # (5)
         if isinstance(outcome, Duplicate):
-            self._journal.refused_as(
-                turn,
-                decoded,
-                "SEQUENCE_REUSED",
-                f"{contact.agent_id} used a sequence number twice; the second message was refused.",
-            )
             return
-        sessions.save_window(turn.session, stored.row_id, window.to_bytes())
-        self._prove(turn, stored)
         problem: WireError | None = None
         try:
             content = parse_content(verified.content.original_type, opened.content)  # (6)
@@ -343,11 +361,7 @@ class Receiving:
             plaintext=opened.plaintext,
             verified=Verified.GOOD,
             note=", ".join(notes),
-            security={
-                "sessionId": verified.content.session_id,
-                "seq": opened.seq,
-                "digest": verified.digest.hex(),
-            },
+            security=_findings(verified, opened),
         )
 
     def _remember(
@@ -532,6 +546,12 @@ class Receiving:
     def _hand_on(self, turn: Turn, message: Arrived) -> None:
         if self.receiver is not None:
             self.receiver.arrived(turn, message)
+
+
+def _findings(verified: VerifiedEnvelope, opened: Opened) -> dict[str, Any]:
+    """What the log keeps of an opened message beside what it says."""
+    digest = verified.digest.hex()
+    return {"sessionId": verified.content.session_id, "seq": opened.seq, "digest": digest}
 
 
 def _is_of(contact: Contact, stored: StoredSession) -> bool:

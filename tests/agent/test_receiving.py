@@ -158,6 +158,26 @@ async def test_a_sequence_number_too_far_ahead_or_used_twice_is_refused(
     assert len(acks(world, "bob")) == 1
 
 
+async def test_a_copy_sealed_again_under_a_sequence_number_that_is_taken_gets_no_receipt(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    for number in (1, 2):
+        world.relay.inject(await forge(alice, "bob", query(number), seq=number, message_id=f"msg_{number}"))
+    copy = await forge(alice, "bob", query(1), seq=2, message_id="msg_1", opening=b"o" * 32)
+    world.relay.inject(copy)
+    await world.settle()
+    assert bob.alarms() == ["SEQUENCE_REUSED"]
+    assert [ack.content["messageId"] for ack in acks(world, "bob")] == ["msg_1", "msg_2"]
+    copy = await forge(alice, "bob", query(1), seq=3, message_id="msg_1", opening=b"o" * 32)
+    world.relay.inject(copy)
+    await world.settle()
+    world.relay.inject(copy)  # as when its receipt was lost
+    await world.settle()
+    assert [ack.content["messageId"] for ack in acks(world, "bob")] == ["msg_1", "msg_2", "msg_1", "msg_1"]
+    assert bob.alarms() == ["SEQUENCE_REUSED"]
+
+
 async def test_another_message_under_a_known_id_is_refused_without_a_receipt(
     world: World, friends: tuple[Peer, Peer]
 ) -> None:
