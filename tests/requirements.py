@@ -1020,7 +1020,10 @@ CLAUSES = (
     Clause(
         "8.6",
         "A sealed DISCONNECT ends the conversation.",
-        ("tests/agent/test_handshakes.py::test_an_ended_conversation_is_not_used_again",),
+        (
+            "tests/agent/test_handshakes.py::test_an_ended_conversation_is_not_used_again",
+            "tests/agent/test_handshakes.py::test_the_keys_of_an_ended_conversation_go_although_the_peer_never_hears_of_it",
+        ),
     ),
     Clause(
         "8.6",

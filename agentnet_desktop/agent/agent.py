@@ -60,7 +60,7 @@ from agentnet_desktop.crypto.keys import fingerprint
 from agentnet_desktop.store import contacts, outbox
 from agentnet_desktop.store.errors import DatabaseClosed, StoreError
 from relay.wire.codec import Format
-from relay.wire.envelope import Envelope
+from relay.wire.envelope import Envelope, MessageType
 
 if TYPE_CHECKING:
     from agentnet_desktop.crypto.keys import IdentityKey
@@ -126,7 +126,7 @@ class Agent(Commands):
         self._keep_log(ground, journal, head_keeper)
         self._presence = presence = Presence(ground, journal)
         trust = Trust(ground, journal, presence)
-        life = SessionLife(ground, trust)
+        self._life = life = SessionLife(ground, trust)
         self._repeats = repeats = Repeats(ground, journal, presence)
         self._handshakes = handshakes = Handshakes(ground, journal, trust, life, repeats)
         self._delivery = delivery = Delivery(ground, journal, Sealing(ground), handshakes, presence)
@@ -424,6 +424,10 @@ class Agent(Commands):
         turn.attempt("news of a message that did not arrive", lambda: self._tell_ended(turn, row, reason))
 
     def _tell_ended(self, turn: Turn, row: OutboxRow, reason: str) -> None:
+        if (
+            row.message_type == MessageType.DISCONNECT
+        ):  # the peer was not told; the conversation ends all the same
+            self._life.end_conversation(turn, row.peer, row.conversation_id)
         kind, _, rest = row.subject.partition("/")
         if kind == "query":
             self._queries.undelivered(turn, rest, reason)

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from agentnet_desktop.agent.ground import Turn
 from agentnet_desktop.agent.timing import DAY_MS, HOUR_MS, MINUTE_MS, Timing
 from agentnet_desktop.crypto.handshake import (
     build_initiation,
@@ -424,16 +425,35 @@ async def test_a_gap_in_a_replaced_session_is_not_waited_for(
     assert [(await bob.agent.proposal(ref)).title for ref in bob.arrivals()] == ["Two"]
 
 
-async def test_an_ended_conversation_is_not_used_again(world: World, friends: tuple[Peer, Peer]) -> None:
-    alice, bob = friends
+async def end_conversation(alice: Peer) -> StoredSession:
+    """Alice's agent ends her conversation with bob; returns its session as it was."""
     (old,) = await stored(alice, "bob")
 
-    def end(turn: object) -> None:
-        contact = alice.agent._people.the(turn, "bob")  # type: ignore[arg-type]
-        alice.agent._conversations.end(turn, contact, old.conversation_id)  # type: ignore[arg-type]
+    def end(turn: Turn) -> None:
+        contact = alice.agent._people.the(turn, "bob")
+        alice.agent._conversations.end(turn, contact, old.conversation_id)
 
     await alice.agent._ground.turn(end)
-    await world.settle()
+    await alice.world.settle()
+    return old
+
+
+async def test_the_keys_of_an_ended_conversation_go_although_the_peer_never_hears_of_it(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    await bob.stop()
+    await end_conversation(alice)
+    await world.advance(7 * DAY_MS)
+    assert [s.state for s in await stored(alice, "bob")] == [SessionState.RETIRED]
+    await world.advance(DAY_MS + HOUR_MS)
+    (gone,) = await stored(alice, "bob")
+    assert (gone.state, gone.keys) == (SessionState.CLOSED, None)
+
+
+async def test_an_ended_conversation_is_not_used_again(world: World, friends: tuple[Peer, Peer]) -> None:
+    alice, bob = friends
+    old = await end_conversation(alice)
     for peer, other in ((alice, "bob"), (bob, "alice")):
         assert [s.state for s in await stored(peer, other)] == [SessionState.RETIRED]
     assert await works(world, bob, alice)
