@@ -77,6 +77,9 @@ class _Account(msgspec.Struct, frozen=True):
     email: str
     password: str
 
+    def __repr__(self) -> str:
+        return f"_Account(email={self.email!r}, ...)"  # the rest is secret
+
 
 @cache
 def methods() -> dict[str, Method]:

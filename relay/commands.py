@@ -62,6 +62,9 @@ class Verify(msgspec.Struct):
     agent_id: str
     invite: str | None
 
+    def __repr__(self) -> str:
+        return f"Verify(agent_id={self.agent_id!r}, ...)"  # the rest is secret
+
 
 class Accept(msgspec.Struct):
     """Complete the upgrade: 101."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -46,9 +46,9 @@ class Asked:
         invite: from `X-Agent-Invite`, or None.
     """
 
-    token: str | None
+    token: str | None = field(repr=False)
     agent_id: str
-    invite: str | None
+    invite: str | None = field(repr=False)
 
 
 def _header(headers: Headers, name: str) -> str | None:

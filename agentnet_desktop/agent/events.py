@@ -219,8 +219,8 @@ class FiguresView:
 class LinkView:
     """One contact link that this agent has handed out."""
 
-    token: str  # b64url; names the link in `withdraw`
-    link: str
+    token: str = field(repr=False)  # b64url; names the link in `withdraw`
+    link: str = field(repr=False)
     created_at: int
     expires_at: int
     used_by: str = ""

@@ -73,7 +73,9 @@ def connect(
     if len(key) != KEY_BYTES:
         raise ValueError("the database key has 32 bytes")
     url = URL.create("sqlite+pysqlcipher", password=f"x'{key.hex()}'", database=str(path))
-    engine = create_engine(url, module=sqlcipher3, poolclass=QueuePool, pool_size=1, max_overflow=0)
+    # A statement's values may be secret, and its error may be logged.
+    options = {"pool_size": 1, "max_overflow": 0, "hide_parameters": True}
+    engine = create_engine(url, module=sqlcipher3, poolclass=QueuePool, **options)
     target = f"file:{quote(str(path.absolute()))}?mode={mode}" + ("&immutable=1" if immutable else "")
 
     def open_connection(*_dialect_and_options: object) -> sqlcipher3.Connection:

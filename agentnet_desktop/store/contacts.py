@@ -7,7 +7,7 @@ job it is part of.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import bindparam, or_
 from sqlalchemy.dialects.sqlite import insert
@@ -30,7 +30,9 @@ class Contact:
     key_source: str = ""  # where the pinned key was read: "link", "handshake", "person"
     candidate_key: bytes | None = None  # offered, not pinned: a stranger's, or one that differs
     state_before_change: str = ""  # what declining a changed key restores
-    link_token: bytes | None = None  # from the link of theirs that we used; goes into our contactProof
+    link_token: bytes | None = field(
+        default=None, repr=False
+    )  # of the link of theirs that we used, for contactProof
     held: int = 0  # 1: messages wait until the person releases them
     approved_at: int | None = None
     verified_at: int | None = None
@@ -41,8 +43,8 @@ class Contact:
 class ContactLinkRecord:
     """One contact link that this agent handed out. The token is 32 random bytes and secret."""
 
-    token: bytes
-    link: str
+    token: bytes = field(repr=False)
+    link: str = field(repr=False)
     created_at: int
     expires_at: int
     bound_key: bytes | None = None  # the first identity key that used it, which may repeat it

@@ -9,7 +9,7 @@ in the encrypted database; `wipe` overwrites them.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from sqlalchemy import Table, bindparam, delete, func, select
@@ -46,8 +46,10 @@ class StoredSession:
     state: str  # a `protocol.session.SessionState` value, such as PENDING UNCONFIRMED ACTIVE RETIRED CLOSED
     message_id: str  # of our own HANDSHAKE envelope in it
     created_at: int
-    keys: bytes | None = None  # `SessionKeys.to_bytes()`, 80 bytes
-    ephemeral: bytes | None = None  # our X25519 private key while pending, 32 bytes
+    keys: bytes | None = field(default=None, repr=False)  # `SessionKeys.to_bytes()`, 80 bytes
+    ephemeral: bytes | None = field(
+        default=None, repr=False
+    )  # our X25519 private key while pending, 32 bytes
     initiation: bytes | None = None  # the initiator's envelope, bytes as sent or received
     response: bytes | None = None  # the responder's envelope, likewise
     next_seq: int = 1  # of the next message that we seal

@@ -63,6 +63,10 @@ class Decoded(msgspec.Struct, frozen=True):
     raw: bytes
     dropped: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        size = f"raw={len(self.raw)} bytes"  # an AUTH's hold a token
+        return f"Decoded(envelope={self.envelope!r}, {size}, dropped={self.dropped!r})"
+
 
 class Routed(msgspec.Struct, frozen=True, gc=False):
     """What a relay needs of an envelope, and its bytes untouched.

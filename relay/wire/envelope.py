@@ -94,6 +94,12 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     timestamp: int
     metadata: dict[str, Any]
 
+    def __repr__(self) -> str:
+        hidden = "content" if self.message_type == MessageType.AUTH else ""  # a token, and perhaps an invite
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        shown = (f"{name}={'...' if name == hidden else repr(value)}" for name, value in values.items())
+        return f"Envelope({', '.join(shown)})"
+
     @property
     def priority(self) -> Priority:
         """`metadata.priority`."""

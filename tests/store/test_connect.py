@@ -1,4 +1,4 @@
-"""SQLite's words become the right sentence."""
+"""SQLite's words become the right sentence, and show no values."""
 
 from __future__ import annotations
 
@@ -6,9 +6,26 @@ from pathlib import Path
 
 import pytest
 import sqlcipher3
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from agentnet_desktop.store import connect
+from agentnet_desktop.store.engine import Database
 from agentnet_desktop.store.errors import DiskFault, DiskFull, StoreError
+
+
+def test_a_statement_that_fails_shows_none_of_its_values(db: Database) -> None:
+    statement = text("INSERT INTO setting (name, value) VALUES (:name, :value)")
+
+    def job(session: Session) -> None:
+        for _ in range(2):
+            session.execute(statement, {"name": "a", "value": "hush"})
+
+    with pytest.raises(IntegrityError) as caught:
+        db.write_sync(job)
+    assert "INSERT INTO setting" in str(caught.value)
+    assert "hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

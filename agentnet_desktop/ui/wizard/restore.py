@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
@@ -23,8 +23,8 @@ class RestoreChoices:
     """What the person chose."""
 
     source: Path
-    backup_passphrase: str
-    passphrase: str | None
+    backup_passphrase: str = field(repr=False)
+    passphrase: str | None = field(repr=False)
     vault_file: bool
 
 

@@ -6,7 +6,7 @@ It makes nothing itself. `FirstRun` does, and the wizard shows what it says.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
@@ -31,9 +31,9 @@ class FirstRunChoices:
     """What the person chose."""
 
     agent_id: str
-    passphrase: str | None
+    passphrase: str | None = field(repr=False)
     vault_file: bool
-    invite: str | None  # None: host a relay here
+    invite: str | None = field(repr=False)  # None: host a relay here
     insecure: bool
     account: AccountChoice | None = None  # who signs in to Firebase
     token_file: Path | None = None  # where another program keeps a token fresh

@@ -136,6 +136,15 @@ def test_order_and_spelling_of_fields_do_not_matter(kind: str, fmt: Format) -> N
 
 
 @pytest.mark.parametrize("fmt", BOTH)
+def test_an_auth_message_shows_no_token_and_another_all_but_its_bytes(fmt: Format) -> None:
+    auth = envelope("AUTH", content={"token": "hush-hush", "agentId": "agent_alice", "invite": "hush-too"})
+    assert "hush" not in repr(one(written(auth, fmt), fmt))
+    found = one(written(envelope("HEARTBEAT"), fmt), fmt)
+    assert "content={'timestamp': " in repr(found)
+    assert f"raw={len(found.raw)} bytes" in repr(found)
+
+
+@pytest.mark.parametrize("fmt", BOTH)
 @pytest.mark.parametrize("kind", ["ENCRYPTED", "ACK", "HANDSHAKE", "QUERY"])
 def test_unknown_fields_inside_are_kept_and_outside_dropped_and_named(kind: str, fmt: Format) -> None:
     whole = envelope(kind, zeta=1, alpha={"deep": [None]})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -193,6 +194,22 @@ def test_long_base64_is_read_as_strictly_as_short(length: int, more: int) -> Non
 def test_unused_bits_at_the_end_of_long_base64_are_zero(end: str) -> None:
     with pytest.raises(WireError, match="is not canonical base64"):
         b64decode("A" * 400 + end, field="x")
+
+
+def test_an_envelope_shows_what_it_says_but_a_token() -> None:
+    parts: dict[str, Any] = {
+        "message_id": "msg_1",
+        "conversation_id": "system",
+        "sender_id": "agent_alice",
+        "recipient_id": "system",
+        "timestamp": 1,
+        "metadata": metadata(encrypted=False, requires_response=False),
+    }
+    auth = Envelope(message_type=MessageType.AUTH, content={"token": "hush"}, **parts)
+    assert "hush" not in repr(auth) and "content=..., timestamp=1" in repr(auth)
+    assert "content={'timestamp': 1}" in repr(
+        Envelope(message_type=MessageType.HEARTBEAT, content={"timestamp": 1}, **parts)
+    )
 
 
 def test_the_largest_integer_is_what_every_json_number_carries() -> None:
