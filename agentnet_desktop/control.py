@@ -354,11 +354,12 @@ class RemoteAgent(Commands):
     async def _ask(self, name: str, arguments: dict[str, Any]) -> Any:
         self._count += 1
         number = self._count
+        line = _line({"id": number, "method": name, "args": arguments})
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self._ended:
             raise HolderGone("The running agent ended before it answered.")
         self._waiting[number] = answer
-        self._writer.write(msgspec.json.encode({"id": number, "method": name, "args": arguments}) + b"\n")
+        self._writer.write(line)
         try:
             result = await answer
         finally:
@@ -393,6 +394,15 @@ class RemoteAgent(Commands):
             answer.set_result(message.get("result"))
         else:
             answer.set_exception(_ERRORS.get(error["kind"], AgentError)(error["message"]))
+
+
+def _line(request: dict[str, Any]) -> bytes:
+    """Returns a request as it is written; what JSON cannot carry is refused here, not changed into something else."""
+    try:
+        plain = json.dumps(msgspec.to_builtins(request), allow_nan=False, ensure_ascii=False)
+        return plain.encode() + b"\n"
+    except (ValueError, TypeError, RecursionError):
+        raise errors.BadInput("An argument holds what no message can carry, such as NaN.") from None
 
 
 def _forward(name: str) -> Callable[..., Awaitable[Any]]:

@@ -1041,6 +1041,24 @@ CLAUSES = (
     ),
     Clause(
         "9.1",
+        "Content that no message can carry, or that is too long, is refused before anything is stored.",
+        (
+            "tests/agent/test_sending.py::test_a_query_that_no_message_can_carry_is_refused_in_words_and_nothing_is_stored",
+            "tests/agent/test_sending.py::test_a_title_that_fits_no_message_is_refused_without_a_connection",
+            "tests/agent/test_sending.py::test_the_limit_of_the_relay_last_used_counts_after_a_restart_too",
+        ),
+    ),
+    Clause(
+        "9.1",
+        "A row that fails takes no other with it, nor what arrives.",
+        (
+            "tests/agent/test_sending.py::test_a_stored_message_that_cannot_be_sealed_fails_alone_and_is_told",
+            "tests/agent/test_sending.py::test_a_fault_of_ours_with_one_message_ends_that_message_only",
+            "tests/agent/test_sending.py::test_a_fault_in_sending_does_not_take_what_arrived_with_it",
+        ),
+    ),
+    Clause(
+        "9.1",
         "RECIPIENT_NOT_FOUND costs no attempt.",
         (
             "tests/protocol/test_delivery.py::test_a_recipient_who_is_not_there_costs_no_attempt",

@@ -130,6 +130,18 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), "\ud800"], ids=["NaN", "infinity", "surrogate"]
+)
+async def test_what_json_cannot_carry_is_refused_and_not_changed_into_something_else(
+    path: Path, value: object
+) -> None:
+    async with served(path), remote(path) as far:
+        with pytest.raises(BadInput, match="no message can carry"):
+            await far.query("bob", "CUSTOM", {"name": "x", "a": value})
+        assert await far.contacts() == [ContactView("bob", "Bob", "VERIFIED", online=True)]
+
+
 async def test_views_drafts_and_defaults_cross_unchanged(path: Path, way: str) -> None:
     draft = ProposalDraft(
         "Coffee", "2026-06-01T15:00:00Z", "2026-06-01T16:00:00Z", alternatives=(Slot(1, 2),)

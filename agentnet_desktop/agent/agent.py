@@ -208,21 +208,22 @@ class Agent(Commands):
 
     def _recover(self, turn: Turn) -> None:
         """Sets the deadlines that a restart forgot, and does what was due meanwhile."""
-        turn.attempt("what was on its way", lambda: outbox.recover(turn.session, turn.now))
+        self._ground.recall_limit(turn)
+        outbox.recover(turn.session, turn.now)
         self._set_back(turn)
-        turn.attempt("proposals that are due", lambda: self._negotiation.due(turn))
-        turn.attempt("queries of before", lambda: self._queries.recover(turn))
+        turn.apart(self._negotiation.due, "proposals that are due")
+        turn.apart(self._queries.recover, "queries of before")
 
     def _set_back(self, turn: Turn) -> None:
         """Plans anew what was planned by a clock that was ahead, and does what is due by the present one.
 
         Each step may fail alone: no message may keep the agent from starting.
         """
-        turn.attempt("what is planned", lambda: plan_anew(turn, self._ground.timing))
-        turn.attempt("the outbox", lambda: self._delivery.due(turn))
-        turn.attempt("handshakes under way", lambda: self._repeats.due(turn))
-        turn.attempt("gaps", lambda: self._receiving.gaps_due(turn))
-        turn.attempt("queries that are due", lambda: self._queries.due(turn))
+        turn.apart(lambda own: plan_anew(own, self._ground.timing), "what is planned")
+        turn.apart(self._delivery.due, "the outbox")
+        turn.apart(self._repeats.due, "handshakes under way")
+        turn.apart(self._receiving.gaps_due, "gaps")
+        turn.apart(self._queries.due, "queries that are due")
 
     async def stop(self) -> None:
         """Disconnects in order and ends all tasks. What waits stays in the database. Safe to call twice."""
@@ -385,6 +386,7 @@ class Agent(Commands):
         """A connection stands: whom to announce, then what waits. Later than thought, where a disk was full."""
         if self._connection.state is not ConnectionState.CONNECTED:
             return
+        self._ground.keep_limit(turn)
         self._presence.forget()
         self._presence.connected = True
         self._presence.announce(turn)
@@ -421,7 +423,7 @@ class Agent(Commands):
 
     def _ended(self, turn: Turn, row: OutboxRow, reason: str) -> None:
         """A message's way ended without delivery: whoever posted it must know."""
-        turn.attempt("news of a message that did not arrive", lambda: self._tell_ended(turn, row, reason))
+        turn.apart(lambda own: self._tell_ended(own, row, reason), f"telling of {row.message_id}")
 
     def _tell_ended(self, turn: Turn, row: OutboxRow, reason: str) -> None:
         if (

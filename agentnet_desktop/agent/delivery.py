@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from agentnet_desktop.agent.errors import NotAllowed, NotFound
+from agentnet_desktop.agent.errors import BadInput, NotAllowed, NotFound
 from agentnet_desktop.agent.events import OutboxChanged
 from agentnet_desktop.agent.ground import Ground, Turn
-from agentnet_desktop.agent.sealing import Sealing
+from agentnet_desktop.agent.sealing import Obstacle, Sealing
 from agentnet_desktop.agent.sending import Sending
 from agentnet_desktop.agent.session_life import PEER_OFFLINE
 from agentnet_desktop.protocol.contact import ContactState, may_send
@@ -82,7 +82,12 @@ class Delivery(Sending):
             requires_response: for the metadata.
             expires_at: of a proposal, milliseconds; the message does not outlive it.
             subject: what it is about, for `on_ended`.
+
+        Raises:
+            BadInput: the content cannot be sent, to nobody: nothing was stored. It says what is wrong.
         """
+        if (obstacle := self.obstacle(content)) is not None:
+            raise BadInput(obstacle.words)
         row = OutboxRow(
             message_id=self._ground.new_id("msg_", turn.now),
             peer=contact.agent_id,
@@ -106,6 +111,10 @@ class Delivery(Sending):
         self._backlog = True
         self.pump(turn)
         return self._posted(turn, contact, row)
+
+    def obstacle(self, content: Mapping[str, Any]) -> Obstacle | None:
+        """Tells why content cannot be sent to anybody; None: `post` takes it."""
+        return self._sealing.obstacle_in(content)
 
     def _use_conversation(self, turn: Turn, contact: Contact, conversation_id: str) -> None:
         """Notes that a conversation is used, unless that was noted a moment ago."""
@@ -135,7 +144,7 @@ class Delivery(Sending):
         free = self._presence.connected and not self._backlog
         if not free or not self._has_room() or not may_send(ContactState(contact.state)):
             return None
-        if self._presence.online(contact.agent_id) is False or not self._sealing.fits(row):
+        if self._presence.online(contact.agent_id) is False:
             return None
         stored = self._sealing.current(turn, contact.agent_id, row.conversation_id)
         if stored is not None and self._sealing.worn_out(stored, turn.now):
@@ -198,7 +207,7 @@ class Delivery(Sending):
         for row in outbox.expired(turn.session, turn.now):
             self._end(turn, row, next_state(DeliveryState(row.state), DeliveryEvent.EXPIRE), "")
         if self._presence.connected:
-            self._pump(turn)
+            self._look_over(turn)
             return
         at = outbox.next_deadline(turn.session)
         if at is not None and at > turn.now:

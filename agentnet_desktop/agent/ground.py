@@ -13,15 +13,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from agentnet_desktop.agent.deadlines import DeadlineQueue
 from agentnet_desktop.agent.events import Event, LogAppended, LogChanged, LogRow, StorageChanged
 from agentnet_desktop.agent.ports import Availability, Clock, Random
 from agentnet_desktop.agent.tasks import Tasks
 from agentnet_desktop.agent.timing import Timing
+from agentnet_desktop.store import settings
 from agentnet_desktop.store.errors import DatabaseClosed, StoreError
-from agentnet_desktop.store.part import is_fault, part
+from agentnet_desktop.store.part import ends_all, part
 from relay.wire.codec import DEFAULT_MAX_MESSAGE_BYTES
 from relay.wire.envelope import Envelope, new_id
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from agentnet_desktop.store.engine import Database
 
 T = TypeVar("T")
+_LIMIT = "relay.maxMessageBytes"
 _log = logging.getLogger(__name__)
 
 
@@ -67,7 +69,7 @@ class Turn:
     Attributes:
         session: of the transaction; only for use inside the job.
         now: milliseconds since the epoch, one value for the whole turn.
-        careful: what it does has failed before, so that each part is done by `attempt`.
+        careful: what it does has failed before, so that each part is done by `apart`.
     """
 
     def __init__(self, session: Session, now: int) -> None:
@@ -98,34 +100,37 @@ class Turn:
         """Notes something quick to do on the loop's thread after the commit."""
         self.after.append(action)
 
-    def attempt(self, what: str, job: Callable[[], object]) -> Exception | None:
-        """Does a part of the turn that may fail alone: it is undone then and logged, and the rest goes on.
+    def apart(self, job: Callable[[Turn], T], what: str) -> T | Exception:
+        """Does a part of the turn that must not take the rest with it: when it raises, only it is undone.
 
         Args:
-            what: a few words for a log line.
-            job: the part.
+            job: gets a turn of its own in the same transaction.
+            what: a few words for the report of its failure.
 
         Returns:
-            Why it failed, or None.
+            What `job` returned; what it raised, when it was undone and reported.
 
         Raises:
-            Exception: a fault of the database, which concerns the whole turn.
+            Exception: a fault of the disk, which is the whole turn's.
         """
-        lists: tuple[list[Any], ...] = (self.appended, self.events, self.outgoing, self.after)
-        lengths = [len(noted) for noted in lists]
-        changed, due = dict(self.changed), dict(self.due)
+        own = Turn(self.session, self.now)
+        own.careful = self.careful
         try:
             with part(self.session):
-                job()
+                result = job(own)
         except Exception as error:
-            if is_fault(error):
+            if ends_all(self.session, error):
                 raise
-            for noted, length in zip(lists, lengths, strict=True):
-                del noted[length:]
-            self.changed, self.due = changed, due
-            _log.exception("%s could not be handled and was left out", what)
+            _log.exception("%s failed and was left out", what)
             return error
-        return None
+        self.appended += own.appended
+        self.changed.update(own.changed)
+        self.events += own.events
+        self.outgoing += own.outgoing
+        for key, at in own.due.items():
+            self.wake(key, at)
+        self.after += own.after
+        return result
 
 
 class Ground:
@@ -179,6 +184,15 @@ class Ground:
     def new_id(self, prefix: str, now: int) -> str:
         """Returns a fresh id that sorts by time, such as `msg_…`."""
         return new_id(prefix, now, self.random(10))
+
+    def keep_limit(self, turn: Turn) -> None:
+        """Keeps the limit that the relay told, for what is posted before there is a connection again."""
+        if settings.get(turn.session, _LIMIT) != self.max_message_bytes:
+            settings.put(turn.session, _LIMIT, self.max_message_bytes)
+
+    def recall_limit(self, turn: Turn) -> None:
+        """Goes by the limit that the relay told last."""
+        self.max_message_bytes = settings.get(turn.session, _LIMIT, self.max_message_bytes)
 
     async def turn(self, job: Callable[[Turn], T]) -> T:
         """Runs `job` as one write transaction, then does what follows from it.

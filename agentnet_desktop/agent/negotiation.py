@@ -417,7 +417,7 @@ class Negotiation:
     def due(self, turn: Turn) -> None:
         """Closes the proposals whose time is over."""
         for stored in proposals.expired(turn.session, turn.now):
-            turn.attempt("a proposal that is due", partial(self._expire, turn, stored))
+            turn.apart(partial(self._expire, stored=stored), f"closing {stored.proposal_id}")
         if (at := proposals.next_deadline(turn.session)) is not None:
             turn.wake("proposals", at if at > turn.now else turn.now + MINUTE_MS)
 

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
 QueryHandler = Callable[[str, Mapping[str, Any]], Mapping[str, Any] | None]
 
+_FAILED = policy.error(
+    ResponseErrorCode.INTERNAL_ERROR, "An internal error occurred while processing the query."
+)
 _NOT_YET: Mapping[str, Any] = {}  # the answer of a query that its handler has not seen
 
 _log = logging.getLogger(__name__)
@@ -150,7 +153,8 @@ class Queries:
     def due(self, turn: Turn) -> None:
         """Gives up on queries of ours that nobody answered in time."""
         for own in queries.overdue(turn.session, turn.now):
-            turn.attempt("a query", partial(self._time_out, turn, own, "No answer came in time."))
+            late = partial(self._time_out, own=own, words="No answer came in time.")
+            turn.apart(late, f"giving up {own.request_id}")
         if (at := queries.next_deadline(turn.session)) is not None:
             turn.wake("queries", at if at > turn.now else turn.now + MINUTE_MS)
 
@@ -239,6 +243,9 @@ class Queries:
         self._respond(turn, contact, query, answer)
 
     def _respond(self, turn: Turn, contact: Contact, query: PeerQuery, answer: Mapping[str, Any]) -> None:
+        if self._delivery.obstacle(answer) is not None:  # a handler's, or a long list's: the peer hears of it
+            _log.warning("the answer to a query of %s cannot be sent", query.peer)
+            answer = {"requestId": query.request_id, **_FAILED}
         self._delivery.post(
             turn,
             contact,
@@ -269,9 +276,7 @@ class Queries:
             data = handler(query.peer, query.parameters)
         except Exception:
             _log.exception("the handler of a CUSTOM query failed")
-            prepared = policy.error(
-                ResponseErrorCode.INTERNAL_ERROR, "An internal error occurred while processing the query."
-            )
+            prepared = _FAILED
         else:
             prepared = policy.unavailable() if data is None else {"data": dict(data), "error": None}
         self._ground.start_turn(
@@ -306,7 +311,10 @@ class Queries:
             if handler is not None:
                 turn.then(lambda query=query, handler=handler: self._handle(query, handler))  # type: ignore[misc]
             else:
-                turn.attempt("a query", partial(self._handled, turn, query, policy.unavailable()))
+                prepared = policy.unavailable()
+                turn.apart(
+                    partial(self._handled, query=query, prepared=prepared), f"answering {query.request_id}"
+                )
 
     def deny_all(self, turn: Turn, contact: Contact) -> None:
         """Denies in silence all that a contact asked for and that waits for the person."""

@@ -274,10 +274,13 @@ class Receiving:
         except WireError as error:
             problem = error
         else:
-            store = partial(self._store, turn, decoded, contact, verified, opened, stored, outcome, content)
+
+            def store(own: Turn) -> None:
+                self._store(own, decoded, contact, verified, opened, stored, outcome, content)
+
             if not turn.careful:
-                store()
-            elif turn.attempt("a received message", store) is not None:
+                store(turn)
+            elif isinstance(turn.apart(store, "handling a received message"), Exception):
                 problem = _NOT_HANDLED
         if problem is not None:
             self._set_aside(turn, decoded, contact, verified, opened, problem)
@@ -472,11 +475,9 @@ class Receiving:
             if message is None:
                 continue
             inbox.release(turn.session, stored.row_id, seq)
-            error = turn.attempt(
-                "a message that had waited for its turn",
-                partial(self._hand_on_one, turn, contact, stored, message),
-            )
-            if error is not None:
+            hand_on = partial(self._hand_on_one, contact=contact, stored=stored, message=message)
+            error = turn.apart(hand_on, f"handing on {message.message_id}, which had waited for its turn")
+            if isinstance(error, Exception):
                 problem = error if isinstance(error, WireError) else _NOT_HANDLED
                 self._set_aside_late(turn, contact, stored, message, problem)
 
@@ -509,7 +510,7 @@ class Receiving:
     def gaps_due(self, turn: Turn) -> None:
         """Gives up gaps that were waited for long enough, and notes them."""
         for row_id in inbox.overdue(turn.session, turn.now):
-            turn.attempt("a gap", partial(self._gap_due, turn, row_id))
+            turn.apart(partial(self._gap_due, row_id=row_id), "giving up a gap")
         if (at := inbox.next_deadline(turn.session)) is not None:
             # What could not be handled is looked at again, but not at once for ever.
             turn.wake("gaps", at if at > turn.now else turn.now + MINUTE_MS)

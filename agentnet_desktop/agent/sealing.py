@@ -8,7 +8,7 @@ nothing (`delivery` does).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -16,15 +16,19 @@ import msgspec
 from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.crypto.padding import longest
 from agentnet_desktop.crypto.session import Sealed, SessionKeys, seal
-from agentnet_desktop.protocol.canonical import jcs
+from agentnet_desktop.protocol.canonical import NotCanonical, jcs
+from agentnet_desktop.protocol.delivery import FailureReason
 from agentnet_desktop.protocol.session import SessionState
 from agentnet_desktop.store import outbox, sessions
 from agentnet_desktop.store.outbox import OutboxRow
 from agentnet_desktop.store.sessions import StoredSession
 from relay.wire.envelope import Envelope, MessageType
+from relay.wire.errors import WireError
+from relay.wire.strict import MAX_DEPTH, check_value
 
 _AROUND_CONTENT = 96  # the plaintext's other members: opening (44 characters), seq, names and punctuation
 _AROUND_CIPHERTEXT = 1024  # the envelope's other members in JSON form, with ids of 64 characters, and more
+_SHOWN = 200  # characters of a field's path in a sentence
 _TAG = 16  # bytes that encryption adds
 
 _decoder = msgspec.json.Decoder(Envelope)
@@ -50,14 +54,48 @@ def most_plaintext(max_message_bytes: int) -> int:
     return longest(ciphertext - _TAG)
 
 
-def too_large(content: Mapping[str, Any], max_message_bytes: int) -> bool:
-    """Tells whether content does not fit into one message, before a `seq` is taken for it."""
-    most = most_plaintext(max_message_bytes)
-    if (
-        2 * (len(msgspec.json.encode(content)) + _AROUND_CONTENT) < most
-    ):  # canonical JSON is never twice as long
-        return False
-    return len(jcs(content)) + _AROUND_CONTENT >= most
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why content cannot be sent: the reason that its row FAILED gets, and a sentence for who wrote it."""
+
+    reason: FailureReason
+    words: str
+
+
+def obstacle(content: Mapping[str, Any], max_message_bytes: int) -> Obstacle | None:
+    """Tells why content cannot be one message, before a `seq` is taken for it; None: it can.
+
+    What a peer would refuse (docs/protocol.md 2.3) has no way to it either.
+
+    Args:
+        content: as it is to be sealed.
+        max_message_bytes: the relay's limit for one envelope in JSON form.
+    """
+    try:
+        written = jcs(content)
+        if written.count(b"{") + written.count(b"[") >= MAX_DEPTH:  # else it cannot be nested too deep
+            check_value(content, "content", depth=2)
+    except (NotCanonical, WireError):
+        return Obstacle(FailureReason.UNSENDABLE, _culprit(content))
+    most = most_plaintext(max_message_bytes) - _AROUND_CONTENT
+    if len(written) < most:
+        return None
+    return Obstacle(
+        FailureReason.TOO_LARGE,
+        f"This is too long to be sent: it takes {len(written):,} bytes, and a message holds {max(most - 1, 0):,}.",
+    )
+
+
+def _culprit(content: Mapping[str, Any]) -> str:
+    """Returns one sentence that names the part of content which no message can carry."""
+    try:
+        check_value(content, "content", depth=2)
+    except WireError as error:
+        where = error.field.removeprefix("content.")[:_SHOWN]
+        return f"{where} {error.reason}: no message can carry that."
+    except (RecursionError, AttributeError):  # nested beyond all use; a key that is no text
+        pass
+    return "This holds what no message can carry: write it with texts, numbers, lists and objects only."
 
 
 class Sealing:
@@ -79,12 +117,17 @@ class Sealing:
             now - stored.created_at >= timing.rotation_age or stored.message_count >= timing.rotation_messages
         )
 
-    def fits(self, row: OutboxRow) -> bool:
-        """Tells whether a message fits under the limit of the relay in use: as it was sealed, else by its content."""
-        limit = self._ground.max_message_bytes
-        if row.sealed is not None:
-            return len(row.sealed) <= limit
-        return not too_large(row.content, limit)
+    def obstacle(self, row: OutboxRow) -> Obstacle | None:
+        """Tells why a message cannot go through the relay in use: as it was sealed, else by its content."""
+        if row.sealed is None:
+            return self.obstacle_in(row.content)
+        if len(row.sealed) <= self._ground.max_message_bytes:
+            return None
+        return Obstacle(FailureReason.TOO_LARGE, "This was sealed for a relay that takes longer messages.")
+
+    def obstacle_in(self, content: Mapping[str, Any]) -> Obstacle | None:
+        """Tells why content cannot be a message; the limit is that of the relay in use, or last used."""
+        return obstacle(content, self._ground.max_message_bytes)
 
     def seal(self, turn: Turn, row: OutboxRow, stored: StoredSession) -> tuple[Sealed, int]:
         """Seals a message under a session, taking its `seq` in this transaction.

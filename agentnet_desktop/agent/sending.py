@@ -95,10 +95,10 @@ class Sending:
         """
         if not self._presence.connected or not self._backlog:
             return
-        if self._has_room():
-            self._pump(turn)
-        else:
+        if not self._has_room():
             turn.wake("outbox", turn.now + _IDLE_FIRST_MS)
+        else:
+            self._look_over(turn)
 
     def _has_room(self) -> bool:
         return len(self._open) < self._ground.timing.in_flight
@@ -108,7 +108,12 @@ class Sending:
         self._backlog = True
         self.pump(turn)
 
-    def _pump(self, turn: Turn) -> None:
+    def _look_over(self, turn: Turn) -> None:
+        """Sends what is due; when that fails, whatever else happened in this turn still counts."""
+        if isinstance(turn.apart(self._pump, "sending what is due"), Exception):
+            turn.wake("outbox", turn.now + _IDLE_LONGEST_MS)
+
+    def _pump(self, turn: Turn) -> bool:
         if not self._has_room():
             # Messages may have gone back to wait since: their peer went offline, their session or key changed.
             self._open = outbox.in_flight(turn.session)
@@ -124,10 +129,30 @@ class Sending:
             if row.message_id not in self._open and not self._has_room():
                 break
             progress = True
-            if not self._attempt(turn, row):
+            if not self._apart(turn, row):
                 skipped.add(agent_key(row.peer))
         self._backlog = outbox.any_queued(turn.session)
         self._plan(turn, progress)
+        return True
+
+    def _apart(self, turn: Turn, row: OutboxRow) -> bool:
+        """Makes one attempt that stands or falls alone: a fault of ours with one message ends that message only."""
+        went = turn.apart(lambda own: self._attempt(own, row), f"sending {row.message_id}")
+        if not isinstance(went, Exception):
+            return went
+        self._open.discard(row.message_id)
+        if isinstance(
+            turn.apart(lambda own: self._give_up(own, row), f"giving up {row.message_id}"), Exception
+        ):
+            outbox.settle(
+                turn.session, row.message_id, DeliveryState.FAILED, turn.now, FailureReason.UNSENDABLE
+            )
+            self.settled(turn, row.message_id)
+        return True
+
+    def _give_up(self, turn: Turn, row: OutboxRow) -> bool:
+        self.fail(turn, row, FailureReason.UNSENDABLE)
+        return True
 
     def _plan(self, turn: Turn, progress: bool) -> None:
         """Sets the one deadline of the outbox. What is due and could not go is looked at ever more rarely."""
@@ -175,8 +200,8 @@ class Sending:
 
     def _send(self, turn: Turn, row: OutboxRow, stored: StoredSession) -> None:
         state = next_state(DeliveryState(row.state), DeliveryEvent.SENT)
-        if not self._sealing.fits(row):
-            self.fail(turn, row, FailureReason.TOO_LARGE)
+        if (obstacle := self._sealing.obstacle(row)) is not None:
+            self.fail(turn, row, obstacle.reason)
             return
         if row.sealed is not None and row.session_row == stored.row_id:
             envelope = thaw(row.sealed)

@@ -39,6 +39,7 @@ _WAITS = {
     "REFUSED_BY_RELAY": "The relay refused it.",
     "REFUSED_BY_PEER": "The recipient could not read it.",
     "TOO_LARGE": "It is too long to be sent.",
+    "UNSENDABLE": "It holds what no message can carry.",
     "CANCELLED": "You cancelled it.",
     "CONTACT_GONE": "The contact was blocked or removed.",
     "CONVERSATION_ENDED": "The conversation was ended.",

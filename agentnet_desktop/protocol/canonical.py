@@ -45,7 +45,9 @@ def jcs(value: Any) -> bytes:
             return _encode(value)
         _check_numbers(value)
         return rfc8785.dumps(value)
-    except (rfc8785.CanonicalizationError, UnicodeError):
+    except NotCanonical:
+        raise
+    except ValueError:  # the library's own, a lone surrogate, an integer too long even to be named
         raise NotCanonical("holds what JSON cannot carry") from None
     except RecursionError:
         raise NotCanonical("nested too deep") from None

@@ -68,6 +68,7 @@ class FailureReason(StrEnum):
     REFUSED_BY_RELAY = "REFUSED_BY_RELAY"  # an ERROR from the relay that trying again cannot mend
     REFUSED_BY_PEER = "REFUSED_BY_PEER"  # an ENCRYPTED ERROR: the content did not validate
     TOO_LARGE = "TOO_LARGE"  # does not fit maxMessageBytes
+    UNSENDABLE = "UNSENDABLE"  # it has no canonical form, or cannot be sealed
     CANCELLED = "CANCELLED"  # by the person
     CONTACT_GONE = "CONTACT_GONE"  # blocked or removed
     CONVERSATION_ENDED = "CONVERSATION_ENDED"

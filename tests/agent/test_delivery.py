@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy.orm import Session
 
-from agentnet_desktop.agent.errors import NotAllowed, NotFound
+from agentnet_desktop.agent.errors import BadInput, NotAllowed, NotFound
 from agentnet_desktop.agent.events import OutboxChanged
 from agentnet_desktop.agent.timing import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Timing
 from agentnet_desktop.agent.trust import KEY_CHANGED
@@ -285,15 +285,16 @@ async def test_no_more_messages_are_in_flight_than_allowed_and_all_arrive_in_ord
     assert await alice.agent.outbox() == []
 
 
-async def test_content_that_is_too_long_fails_and_the_next_message_has_no_gap(
+async def test_content_that_is_too_long_is_refused_and_the_next_message_has_no_gap(
     world: World, friends: tuple[Peer, Peer]
 ) -> None:
     alice, bob = friends
-    await alice.agent.propose(["bob"], draft(description="x" * 50_000))
+    with pytest.raises(BadInput, match="too long to be sent"):
+        await alice.agent.propose(["bob"], draft(description="x" * 50_000))
     await alice.agent.propose(["bob"], draft("Short"))
     await world.settle()
     assert [(await bob.agent.proposal(ref)).title for ref in bob.arrivals()] == ["Short"]
-    assert [view.reason for view in await alice.agent.outbox()] == ["It is too long to be sent."]
+    assert await alice.agent.outbox() == []
 
 
 async def test_late_news_that_a_message_was_routed_does_not_keep_it_from_being_sent_again(

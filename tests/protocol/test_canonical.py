@@ -101,6 +101,11 @@ def test_numbers_that_not_every_language_carries_are_refused(number: float) -> N
             jcs(value)
 
 
+def test_a_number_too_long_even_to_be_named_is_refused() -> None:
+    with pytest.raises(NotCanonical):
+        jcs({"n": 10**5000})
+
+
 @pytest.mark.parametrize("value", ["\ud800", ["\udc00"], {"\ud800": 1}, {"a": {"b": "\udfff"}}])
 def test_lone_surrogates_are_refused(value: Any) -> None:
     with pytest.raises(NotCanonical):

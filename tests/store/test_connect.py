@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlcipher3
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.store import connect
@@ -42,3 +42,12 @@ def test_a_disk_that_fails_is_told_apart_from_a_full_one(
     if not room:
         monkeypatch.setattr(connect, "_is_full", lambda _path: True)
     assert type(connect.fault(tmp_path / "agent.db", sqlcipher3.OperationalError(words))) is kind
+
+
+def test_a_fault_of_the_database_is_told_from_a_mistake() -> None:
+    full = sqlcipher3.OperationalError("database or disk is full")
+    assert connect.is_fault(full)
+    assert connect.is_fault(OperationalError("INSERT", None, full))
+    assert connect.is_fault(DiskFull(Path("x")))
+    assert not connect.is_fault(sqlcipher3.OperationalError("no such table: x"))
+    assert not connect.is_fault(LookupError("ours"))

@@ -1,70 +1,85 @@
-"""A part of a job that fails alone."""
+"""A part of a job that fails leaves no trace, and the job goes on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
-import sqlcipher3
-from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from agentnet_desktop.crypto import chain
 from agentnet_desktop.store import audit_log, settings
+from agentnet_desktop.store.audit_log import NewEntry
 from agentnet_desktop.store.engine import Database
 from agentnet_desktop.store.errors import DiskFull
-from agentnet_desktop.store.part import is_fault, part
+from agentnet_desktop.store.part import ends_all, part
 
 
-async def test_a_part_that_fails_is_undone_alone_and_the_log_goes_on_without_it(
-    db: Database, entry: Callable[..., audit_log.NewEntry]
-) -> None:
-    def fail(session: Session) -> None:
-        with part(session):
-            settings.put(session, "lost", 1)
-            audit_log.append(session, entry(summary="lost words"))
-            raise LookupError("ours")
+def note(session: Session, words: str) -> None:
+    """Appends an entry to the log, and a setting beside it."""
+    audit_log.append(session, NewEntry(3_600_000, "local", "NOTE", "LOCAL", words))
+    settings.put(session, words, True)
 
+
+def fail_apart(session: Session, *words: str) -> None:
+    """A part that notes some words and then fails."""
+    with part(session):
+        for word in words:
+            note(session, word)
+        raise ValueError("no")
+
+
+def test_a_part_that_fails_is_undone_alone(db: Database) -> None:
     def job(session: Session) -> None:
-        for name in ("a", "b"):
-            settings.put(session, name, 1)
-            audit_log.append(session, entry(summary=name))
-            with pytest.raises(LookupError):
-                fail(session)
+        note(session, "before")
+        with pytest.raises(ValueError, match="no"):
+            fail_apart(session, "wrong", "wrong too")
         with part(session):
-            settings.put(session, "c", 1)
+            note(session, "inside")
+        note(session, "after")
 
-    await db.write(job)
-    kept = await db.read(lambda session: [settings.get(session, name) for name in ("a", "b", "c", "lost")])
-    assert kept == [1, 1, 1, None]
-    entries = await db.read(lambda session: audit_log.entries_from(session, 1))
-    assert [(one.seq, one.summary) for one in entries] == [(1, "a"), (2, "b")]
-    assert [one.previous_hash for one in entries] == [chain.GENESIS, entries[0].entry_hash]
-    found = await db.read(
-        lambda session: session.execute(
-            text("SELECT count(*) FROM log_text WHERE log_text MATCH 'lost'")
-        ).scalar_one()
+    db.write_sync(job)
+    db.write_sync(lambda session: note(session, "later"))
+    assert sorted(db.read_sync(settings.every)) == ["after", "before", "inside", "later"]
+    entries = db.read_sync(lambda session: audit_log.entries_from(session, 1, 10))
+    assert [(entry.seq, entry.summary) for entry in entries] == [
+        (1, "before"),
+        (2, "inside"),
+        (3, "after"),
+        (4, "later"),
+    ]
+    hashes = [entry.entry_hash for entry in entries]
+    assert [entry.previous_hash for entry in entries[1:]] == hashes[:-1]
+
+
+def test_a_part_that_failed_last_leaves_nothing_in_the_index_of_words(db: Database) -> None:
+    def job(session: Session) -> None:
+        note(session, "before")
+        with pytest.raises(ValueError, match="no"):
+            fail_apart(session, "wrong")
+
+    db.write_sync(job)
+    found = db.read_sync(
+        lambda session: session.connection().exec_driver_sql("SELECT rowid FROM log_text").all()
     )
-    assert found == 0
+    assert [tuple(row) for row in found] == [(1,)]
 
 
-async def test_a_part_in_a_transaction_that_sqlite_gave_up_raises_what_it_raised(db: Database) -> None:
-    def job(session: Session) -> None:
+def test_a_part_inside_a_part_is_undone_with_it(db: Database) -> None:
+    def outer(session: Session) -> None:
         with part(session):
-            session.connection().exec_driver_sql("ROLLBACK")  # as on a full disk
-            raise LookupError("what was wrong")
+            with part(session):
+                note(session, "inner")
+            raise ValueError("no")
 
-    with pytest.raises(LookupError, match="what was wrong"):
-        await db.write(job)
-    await db.write(lambda session: settings.put(session, "after", 1))
+    def job(session: Session) -> None:
+        with pytest.raises(ValueError, match="no"):
+            outer(session)
+        note(session, "after")
+
+    db.write_sync(job)
+    assert list(db.read_sync(settings.every)) == ["after"]
 
 
-def test_a_fault_of_the_database_is_told_from_a_mistake() -> None:
-    full = sqlcipher3.OperationalError("database or disk is full")
-    assert is_fault(full)
-    assert is_fault(OperationalError("INSERT", None, full))
-    assert is_fault(DiskFull(Path("x")))
-    assert not is_fault(sqlcipher3.OperationalError("no such table: x"))
-    assert not is_fault(LookupError("ours"))
+def test_a_fault_of_the_disk_ends_the_whole_job(db: Database) -> None:
+    def job(session: Session) -> tuple[bool, bool]:
+        return ends_all(session, DiskFull(db.path)), ends_all(session, ValueError("no"))
+
+    assert db.write_sync(job) == (True, False)
