@@ -285,7 +285,8 @@ def outbox_table(folder: Path, rows: int) -> Table:
         opened = Database.open(path, KEY, now_ms=lambda: START)
         opened.write_sync(lambda session: outbox.recover(session, START))
         first = opened.read_sync(lambda session: outbox.due(session, START, 64))
-        opened.read_sync(outbox.next_deadline)
+        opened.read_sync(outbox.next_attempt)
+        opened.read_sync(outbox.next_expiry)
         opened.read_sync(outbox.count_waiting)
         opened.close_sync()
         return first

@@ -1111,6 +1111,9 @@ CLAUSES = (
         (
             "tests/protocol/test_delivery.py::test_a_message_expires_after_a_week_and_a_proposal_with_itself",
             "tests/agent/test_meeting.py::test_an_unanswered_proposal_expires_on_both_sides",
+            "tests/agent/test_expiry.py::test_each_message_expires_in_its_own_time",
+            "tests/agent/test_expiry.py::test_a_hundred_messages_that_expire_together_all_end_without_a_connection",
+            "tests/agent/test_expiry.py::test_what_expired_while_the_machine_slept_is_not_sent_by_the_next_connection",
         ),
     ),
     Clause(

@@ -175,6 +175,7 @@ class Agent(Commands):
         """Says what each deadline does."""
         jobs: dict[str, Callable[[Turn], None]] = {
             "outbox": self._delivery.due,
+            "expiry": self._delivery.expire,
             "probe": self._delivery.probe,
             "handshakes": self._repeats.due,
             "gaps": self._receiving.gaps_due,
@@ -220,6 +221,7 @@ class Agent(Commands):
         Each step may fail alone: no message may keep the agent from starting.
         """
         turn.apart(lambda own: plan_anew(own, self._ground.timing), "what is planned")
+        turn.apart(self._delivery.expire, "expiring messages")
         turn.apart(self._delivery.due, "the outbox")
         turn.apart(self._repeats.due, "handshakes under way")
         turn.apart(self._receiving.gaps_due, "gaps")

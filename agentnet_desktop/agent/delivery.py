@@ -103,7 +103,7 @@ class Delivery(Sending):
             subject=subject,
         )
         self._use_conversation(turn, contact, conversation_id)
-        turn.wake("outbox", row.expires_at)
+        turn.wake("expiry", row.expires_at)
         self._changed(turn)
         if (stored := self._at_once(turn, contact, row)) is not None:
             return self._post_sealed(turn, row, stored)
@@ -187,6 +187,7 @@ class Delivery(Sending):
             raise NotFound(f"There is no message {message_id} in the outbox.")
         if not outbox.retry(turn.session, message_id, turn.now, expiry(turn.now)):
             raise NotAllowed("This message was delivered already.")
+        turn.wake("expiry", expiry(turn.now))
         self._journal.state(turn, row.log_seq, DeliveryState.QUEUED, "tried again by hand")
         self._let_go(turn, row)
         self.look(turn)
@@ -202,16 +203,18 @@ class Delivery(Sending):
 
     # ---------------------------------------------------------------------------------------------- due
 
-    def due(self, turn: Turn) -> None:
-        """Ends what expired and sends what is due."""
+    def expire(self, turn: Turn) -> None:
+        """Ends what expired, connected or not. A turn of its own: no fault in sending may keep it from being told."""
         for row in outbox.expired(turn.session, turn.now):
-            self._end(turn, row, next_state(DeliveryState(row.state), DeliveryEvent.EXPIRE), "")
+            state = next_state(DeliveryState(row.state), DeliveryEvent.EXPIRE)
+            self._end_surely(turn, row, state, "")
+        if (at := outbox.next_expiry(turn.session)) is not None:
+            turn.wake("expiry", at)  # at once, where more expired than one turn takes
+
+    def due(self, turn: Turn) -> None:
+        """Sends what is due."""
         if self._presence.connected:
             self._look_over(turn)
-            return
-        at = outbox.next_deadline(turn.session)
-        if at is not None and at > turn.now:
-            turn.wake("outbox", at)
 
     def probe(self, turn: Turn) -> None:
         """Tries the oldest message of every peer that the relay did not find."""

@@ -141,22 +141,12 @@ class Sending:
         if not isinstance(went, Exception):
             return went
         self._open.discard(row.message_id)
-        if isinstance(
-            turn.apart(lambda own: self._give_up(own, row), f"giving up {row.message_id}"), Exception
-        ):
-            outbox.settle(
-                turn.session, row.message_id, DeliveryState.FAILED, turn.now, FailureReason.UNSENDABLE
-            )
-            self.settled(turn, row.message_id)
-        return True
-
-    def _give_up(self, turn: Turn, row: OutboxRow) -> bool:
-        self.fail(turn, row, FailureReason.UNSENDABLE)
+        self._end_surely(turn, row, DeliveryState.FAILED, FailureReason.UNSENDABLE)
         return True
 
     def _plan(self, turn: Turn, progress: bool) -> None:
         """Sets the one deadline of the outbox. What is due and could not go is looked at ever more rarely."""
-        at = outbox.next_deadline(turn.session, again=not self._has_room())
+        at = outbox.next_attempt(turn.session, again=not self._has_room())
         if at is None:
             return
         if at > turn.now or progress:
@@ -168,6 +158,9 @@ class Sending:
 
     def _attempt(self, turn: Turn, row: OutboxRow) -> bool:
         """Makes one attempt, or notes why none can be made; False: nothing more for this peer now."""
+        if row.expires_at <= turn.now:
+            self._end(turn, row, next_state(DeliveryState(row.state), DeliveryEvent.EXPIRE), "")
+            return True
         contact = contacts.get(turn.session, row.peer)
         if contact is None or contact.state == ContactState.BLOCKED:
             self.fail(turn, row, FailureReason.CONTACT_GONE)
@@ -231,6 +224,16 @@ class Sending:
         self._let_go(turn, row)
         self.settled(turn, row.message_id)
         self.on_ended(turn, row, reason)
+
+    def _end_surely(self, turn: Turn, row: OutboxRow, state: DeliveryState, reason: str) -> None:
+        """Ends a message's way, whatever goes wrong in telling of it: it must not come up for ever."""
+
+        def end(own: Turn) -> None:
+            self._end(own, row, state, reason)
+
+        if isinstance(turn.apart(end, f"telling how {row.message_id} ended"), Exception):
+            outbox.settle(turn.session, row.message_id, state, turn.now, reason)
+            self.settled(turn, row.message_id)
 
     def _let_go(self, turn: Turn, row: OutboxRow) -> None:
         """Notes that a contact's messages are not held any more, once the last held one went its way."""

@@ -109,11 +109,9 @@ _seal = Prepared(
 )
 _log = Prepared(_this.values(log_seq=bindparam("entry")))
 _first_attempt = select(func.min(_c.next_attempt_at)).where(_c.next_attempt_at.is_not(None))
-_first_expiry = select(func.min(_c.expires_at)).where(_c.settled_at.is_(None)).scalar_subquery()
-_deadlines = Prepared(select(_first_attempt.scalar_subquery(), _first_expiry))
-_deadlines_again = Prepared(
-    select(_first_attempt.where(_c.state != "QUEUED").scalar_subquery(), _first_expiry)
-)
+_next_attempt = Prepared(_first_attempt)
+_next_attempt_again = Prepared(_first_attempt.where(_c.state != "QUEUED"))
+_next_expiry = Prepared(select(func.min(_c.expires_at)).where(_c.settled_at.is_(None)))
 
 
 def add(session: Session, row: OutboxRow) -> int:
@@ -167,13 +165,20 @@ def in_flight(session: Session) -> set[str]:
     return set(session.execute(_in_flight).scalars())
 
 
-def next_deadline(session: Session, *, again: bool = False) -> int | None:
-    """Returns the earliest time (ms) at which a message is due or expires, or None when nothing waits for time.
+def next_attempt(session: Session, *, again: bool = False) -> int | None:
+    """Returns the earliest time (ms) at which a message is due, or None when none waits for time.
 
-    With `again`, what waits QUEUED counts by its expiry only: nothing but `due_again` is of use now.
+    With `again`, what waits QUEUED does not count: nothing but `due_again` is of use now.
     """
-    found = (_deadlines_again if again else _deadlines).run(session, {}).fetchone()
-    return min((time for time in found if time is not None), default=None)
+    statement = _next_attempt_again if again else _next_attempt
+    earliest: int | None = statement.run(session, {}).fetchone()[0]
+    return earliest
+
+
+def next_expiry(session: Session) -> int | None:
+    """Returns the earliest time (ms) at which an unsettled message expires, or None when there is none."""
+    earliest: int | None = _next_expiry.run(session, {}).fetchone()[0]
+    return earliest
 
 
 def expired(session: Session, now: int, limit: int = 64) -> list[OutboxRow]:

@@ -120,12 +120,15 @@ def test_a_settled_message_is_due_no_more(db: Database, message: Message) -> Non
     assert [row.message_id for row in db.read_sync(outbox.waiting)] == ["m2"]
 
 
-def test_the_next_deadline_is_the_earliest_attempt_or_expiry(db: Database, message: Message) -> None:
-    assert db.read_sync(outbox.next_deadline) is None
+def test_attempts_and_expiries_are_planned_apart(db: Database, message: Message) -> None:
+    assert db.read_sync(outbox.next_attempt) is None
+    assert db.read_sync(outbox.next_expiry) is None
     fill(db, message("m1", next_attempt_at=None, expires_at=900), message("m2", next_attempt_at=300))
-    assert db.read_sync(outbox.next_deadline) == 300
+    assert db.read_sync(outbox.next_attempt) == 300
+    assert db.read_sync(lambda s: outbox.next_attempt(s, again=True)) is None
     db.write_sync(lambda s: outbox.settle(s, "m2", "FAILED", 5, "REFUSED"))
-    assert db.read_sync(outbox.next_deadline) == 900
+    assert db.read_sync(outbox.next_attempt) is None
+    assert db.read_sync(outbox.next_expiry) == 900
 
 
 def test_expired_messages_are_found(db: Database, message: Message) -> None:
@@ -240,7 +243,13 @@ def test_old_settled_messages_are_forgotten_with_their_digests(db: Database, mes
 
 
 @pytest.mark.parametrize(
-    "ask", [lambda s: outbox.due(s, 10), outbox.next_deadline, lambda s: outbox.expired(s, 10)]
+    "ask",
+    [
+        lambda s: outbox.due(s, 10),
+        outbox.next_attempt,
+        outbox.next_expiry,
+        lambda s: outbox.expired(s, 10),
+    ],
 )
 def test_what_is_due_is_found_by_index(db: Database, ask: Callable[[Session], object]) -> None:
     """Every statement searches an index; none walks or sorts the table."""
