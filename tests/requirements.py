@@ -1080,6 +1080,7 @@ CLAUSES = (
         (
             "tests/protocol/test_delivery.py::test_a_receipt_is_believed_whenever_it_comes",
             "tests/protocol/test_delivery.py::test_what_is_over_is_not_sent_sealed_expired_or_failed_again",
+            "tests/agent/test_outcomes.py::test_what_is_over_stays_over_whatever_the_relay_says",
             "tests/protocol/test_delivery.py::test_a_lost_connection_puts_back_what_was_in_flight_and_nothing_else",
         ),
     ),

@@ -128,6 +128,8 @@ class Outcomes:
             if isinstance(message_id, str) and error.error_code == "RECIPIENT_NOT_FOUND":
                 self._handshake_news(turn, message_id, "QUEUED", self._repeats.not_found)
             return
+        if row.settled_at is not None:
+            return  # an ERROR in the clear proves nothing: what is over begins anew by the person's word only
         resent = row.message_id in self._resent
         event = on_error(error.error_code, recoverable=error.recoverable, resent=resent)
         state = DeliveryState(row.state) if event is None else next_state(DeliveryState(row.state), event)
