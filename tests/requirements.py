@@ -1124,6 +1124,17 @@ CLAUSES = (
             "tests/store/test_outbox.py::test_messages_of_one_conversation_go_in_order",
             "tests/protocol/test_delivery.py::test_high_goes_before_normal_before_low",
             "tests/store/test_outbox.py::test_urgent_conversations_go_first",
+            "tests/store/test_outbox.py::test_what_goes_back_to_wait_is_not_overtaken_by_what_is_more_urgent",
+            "tests/agent/test_sending.py::test_urgent_messages_do_not_overtake_when_all_are_sealed_anew",
+        ),
+    ),
+    Clause(
+        "9.3",
+        "A message that waits holds back its own conversation only, and a peer that acknowledges nothing only itself.",
+        (
+            "tests/agent/test_sending.py::test_a_hundred_messages_behind_one_that_waits_for_keys_keep_nobody_elses_back",
+            "tests/agent/test_sending.py::test_a_peer_that_never_acknowledges_keeps_nobody_elses_messages_back",
+            "tests/store/test_outbox.py::test_those_behind_one_that_waits_take_nobody_elses_place",
         ),
     ),
     Clause(

@@ -142,7 +142,11 @@ class Delivery(Sending):
     def _at_once(self, turn: Turn, contact: Contact, row: OutboxRow) -> StoredSession | None:
         """Returns the session for a message that nothing keeps waiting, the usual case; else None."""
         free = self._presence.connected and not self._backlog
-        if not free or not self._has_room() or not may_send(ContactState(contact.state)):
+        if (
+            not free
+            or not self._flight.has_room(contact.agent_id)
+            or not may_send(ContactState(contact.state))
+        ):
             return None
         if self._presence.online(contact.agent_id) is False:
             return None
@@ -159,7 +163,7 @@ class Delivery(Sending):
         row = replace(row, state=DeliveryState.IN_FLIGHT, attempts=1, next_attempt_at=at, log_seq=entry.seq)
         self._sealing.add(turn, self._sealing.under(row, stored, sealed, seq), sealed)
         turn.wake("outbox", at)
-        self._open.add(row.message_id)
+        self._flight.add(row.message_id, row.peer)
         turn.send(sealed.envelope)
         return row
 
@@ -188,6 +192,7 @@ class Delivery(Sending):
         if not outbox.retry(turn.session, message_id, turn.now, expiry(turn.now)):
             raise NotAllowed("This message was delivered already.")
         turn.wake("expiry", expiry(turn.now))
+        outbox.keep_order(turn.session, row.peer)
         self._journal.state(turn, row.log_seq, DeliveryState.QUEUED, "tried again by hand")
         self._let_go(turn, row)
         self.look(turn)
@@ -230,7 +235,7 @@ class Delivery(Sending):
 
     def connected(self, turn: Turn) -> None:
         """A connection stands: everything not yet delivered is due, and nobody's presence is known."""
-        self._open.clear()
+        self._flight.replace({})
         outbox.give_back_attempts(turn.session, turn.now)
         outbox.recover(turn.session, turn.now)
         for contact in contacts.every(turn.session):

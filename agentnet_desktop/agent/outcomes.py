@@ -142,6 +142,7 @@ class Outcomes:
         elif event is DeliveryEvent.RESEND:
             self._resent.add(row.message_id)
             outbox.move(turn.session, row.message_id, state, next_attempt_at=turn.now)
+            outbox.keep_order(turn.session, row.peer)
             self._journal.state(turn, row.log_seq, state, error.error_code)
             self._delivery.look(turn)
         elif row.next_attempt_at is not None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from agentnet_desktop.agent.flight import Flight
 from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.agent.sealing import Sealing, thaw
 from agentnet_desktop.agent.session_life import NO_SESSION, PEER_OFFLINE
@@ -64,7 +65,7 @@ class Sending:
         self._sealing = sealing
         self._handshakes = handshakes
         self._presence = presence
-        self._open: set[str] = set()  # sent on this connection and not settled
+        self._flight = Flight(lambda: ground.timing.in_flight)
         self._backlog = True  # some row may be QUEUED
         self._idle_ms = _IDLE_FIRST_MS
         self.on_ended: Callable[[Turn, OutboxRow, str], None] = _nobody
@@ -95,13 +96,10 @@ class Sending:
         """
         if not self._presence.connected or not self._backlog:
             return
-        if not self._has_room():
+        if not self._flight.has_room():
             turn.wake("outbox", turn.now + _IDLE_FIRST_MS)
         else:
             self._look_over(turn)
-
-    def _has_room(self) -> bool:
-        return len(self._open) < self._ground.timing.in_flight
 
     def look(self, turn: Turn) -> None:
         """Says that rows may have become due, and sends what is."""
@@ -114,20 +112,17 @@ class Sending:
             turn.wake("outbox", turn.now + _IDLE_LONGEST_MS)
 
     def _pump(self, turn: Turn) -> bool:
-        if not self._has_room():
+        if not self._flight.has_room():
             # Messages may have gone back to wait since: their peer went offline, their session or key changed.
-            self._open = outbox.in_flight(turn.session)
-        if self._has_room():
-            rows = outbox.due(turn.session, turn.now, BATCH)
-        else:
-            rows = outbox.due_again(turn.session, turn.now, BATCH)
+            self._flight.replace(outbox.in_flight(turn.session))
+        rows = outbox.due(turn.session, turn.now, BATCH, without=self._flight.full())
         skipped: set[str] = set()
         progress = False
         for row in rows:
             if agent_key(row.peer) in skipped:
                 continue
-            if row.message_id not in self._open and not self._has_room():
-                break
+            if row.message_id not in self._flight and not self._flight.has_room(row.peer):
+                continue
             progress = True
             if not self._apart(turn, row):
                 skipped.add(agent_key(row.peer))
@@ -140,13 +135,13 @@ class Sending:
         went = turn.apart(lambda own: self._attempt(own, row), f"sending {row.message_id}")
         if not isinstance(went, Exception):
             return went
-        self._open.discard(row.message_id)
+        self._flight.discard(row.message_id)
         self._end_surely(turn, row, DeliveryState.FAILED, FailureReason.UNSENDABLE)
         return True
 
     def _plan(self, turn: Turn, progress: bool) -> None:
         """Sets the one deadline of the outbox. What is due and could not go is looked at ever more rarely."""
-        at = outbox.next_attempt(turn.session, again=not self._has_room())
+        at = outbox.next_attempt(turn.session, again=not self._flight.has_room())
         if at is None:
             return
         if at > turn.now or progress:
@@ -178,6 +173,8 @@ class Sending:
         stored = self._sealing.current(turn, row.peer, row.conversation_id)
         if stored is None:
             outbox.move(turn.session, row.message_id, DeliveryState.QUEUED, reason=NO_SESSION)
+            outbox.wait_conversation(turn.session, row.peer, row.conversation_id, NO_SESSION)
+            outbox.keep_order(turn.session, row.peer)
             self._handshakes.ensure(turn, contact, row.conversation_id)
             return True
         if self._sealing.worn_out(stored, turn.now):
@@ -209,7 +206,7 @@ class Sending:
         # The attempt is counted before it is made: envelopes leave after this turn's commit.
         at = turn.now + retry_delay_ms(row.attempts + 1)
         outbox.count_attempt(turn.session, row.message_id, state, at)
-        self._open.add(row.message_id)
+        self._flight.add(row.message_id, row.peer)
         turn.send(envelope)
 
     # ------------------------------------------------------------------------------------------ endings
@@ -247,11 +244,11 @@ class Sending:
 
     def came_back(self, message_id: str) -> None:
         """Notes that a message is not on its way any more."""
-        self._open.discard(message_id)
+        self._flight.discard(message_id)
 
     def settled(self, turn: Turn, message_id: str) -> None:
         """Notes that a message's way has ended."""
-        self._open.discard(message_id)
+        self._flight.discard(message_id)
         self._changed(turn)
 
     def end_conversation(self, turn: Turn, peer: str, conversation_id: str) -> None:

@@ -8,11 +8,12 @@ conversations; an urgent message lifts what stands before it in its own conversa
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, case, func, literal_column, or_, select
+from sqlalchemy import Integer, and_, bindparam, case, func, literal_column, not_, or_, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
@@ -69,6 +70,16 @@ _add_digest = _digests.insertion(insert(_digests.table).on_conflict_do_nothing()
 _digests_of = _digests.lookup(
     _digests.select(_digests.c.message_id == bindparam("message")).order_by(_digests.c.sent_at)
 )
+_last_waiting = Prepared(
+    select(_c.rank)
+    .where(
+        _c.peer == bindparam("to"),
+        _c.conversation_id == bindparam("conversation"),
+        _c.state == literal_column("'QUEUED'"),
+    )
+    .order_by(_c.position.desc())
+    .limit(1)
+)
 _lift = Prepared(
     _rows.update(
         _c.peer == bindparam("to"),
@@ -79,19 +90,45 @@ _lift = Prepared(
 )
 # The plus keeps SQLite from choosing the index by time: with 100,000 rows due it would sort them all.
 _by_now = literal_column("+outbox.next_attempt_at", Integer) <= bindparam("now")
-_waits = _rows.select(_c.next_attempt_at.is_not(None), _by_now).order_by(_c.rank, _c.position)
-_due = _rows.lookup(_waits.limit(bindparam("most")))
-_due_again = _rows.lookup(_waits.where(_c.state != "QUEUED").limit(bindparam("most")))
-_in_flight = select(_c.message_id).where(_c.settled_at.is_(None), _c.state.in_(("IN_FLIGHT", "ROUTED")))
-_first_waiting = Prepared(
-    select(func.min(_c.position)).where(
-        _c.peer == bindparam("to"),
-        _c.conversation_id == bindparam("conversation"),
-        _c.state == "QUEUED",
-        or_(_c.next_attempt_at.is_(None), _c.next_attempt_at > bindparam("now")),
+_ahead = _rows.table.alias("ahead")
+# Looked up for each row in turn, so that those behind a row that waits cost no place among the `limit` first.
+_kept_back = (
+    select(literal_column("1"))
+    .where(
+        _ahead.c.peer == _c.peer,
+        _ahead.c.conversation_id == _c.conversation_id,
+        _ahead.c.state == literal_column("'QUEUED'"),  # as the index says it
+        _ahead.c.position < _c.position,
+        or_(_ahead.c.next_attempt_at.is_(None), _ahead.c.next_attempt_at > bindparam("now")),
     )
+    .correlate(_rows.table)
+    .exists()
+)
+_left_out = _c.peer.in_(select(func.json_each(bindparam("without")).table_valued("value").c.value))
+_due = _rows.lookup(
+    _rows.select(
+        _c.next_attempt_at.is_not(None),
+        _by_now,
+        or_(_c.state != "QUEUED", and_(not_(_left_out), not_(_kept_back))),
+    )
+    .order_by(_c.rank, _c.position)
+    .limit(bindparam("most"))
+)
+_in_flight = select(_c.message_id, _c.peer).where(
+    _c.settled_at.is_(None), _c.state.in_(("IN_FLIGHT", "ROUTED"))
 )
 _any_queued = Prepared(select(_c.position).where(_c.state == "QUEUED").limit(1))
+_behind = (
+    select(
+        _c.position,
+        func.min(_c.rank).over(partition_by=_c.conversation_id, order_by=_c.position.desc()).label("least"),
+    )
+    .where(_c.peer == bindparam("to"), _c.settled_at.is_(None))
+    .subquery()
+)
+_keep_order = Prepared(
+    _rows.update(_c.position == _behind.c.position, _c.rank > _behind.c.least).values(rank=_behind.c.least)
+)
 _this = _rows.update(_c.message_id == bindparam("message"))
 _move = Prepared(
     _this.values(
@@ -122,7 +159,10 @@ def add(session: Session, row: OutboxRow) -> int:
     """
     rank = RANKS[row.priority]
     if row.state == "QUEUED":  # one that goes at once had nothing before it
-        _lift.run(session, {"to": row.peer, "conversation": row.conversation_id, "most": rank})
+        lane = {"to": row.peer, "conversation": row.conversation_id}
+        last = _last_waiting.run(session, lane).fetchone()
+        if last is not None and last[0] > rank:  # no row stands behind one that is less urgent
+            _lift.run(session, lane | {"most": rank})
     return int(_add.run(session, _rows.values(row) | {"rank": rank}).lastrowid or 0)
 
 
@@ -131,28 +171,13 @@ def get(session: Session, message_id: str) -> OutboxRow | None:
     return _by_id.first(session, message=message_id)
 
 
-def due(session: Session, now: int, limit: int = 64) -> list[OutboxRow]:
+def due(session: Session, now: int, limit: int = 64, *, without: Sequence[str] = ()) -> list[OutboxRow]:
     """Returns what can be sent at `now` (ms), in the order in which it must be sent.
 
-    A message behind a QUEUED one of its conversation that cannot be sent yet is left out.
+    A message behind a QUEUED one of its conversation that cannot be sent yet is left out, and so is what waits
+    QUEUED for one of the peers `without`. What was sent already comes up again in any case.
     """
-    found = _due.all(session, now=now, most=limit)
-    barriers: dict[tuple[str, str], int | None] = {}
-    ready = []
-    for row in found:
-        lane = (row.peer, row.conversation_id)
-        if lane not in barriers:
-            arguments = {"to": row.peer, "conversation": row.conversation_id, "now": now}
-            barriers[lane] = _first_waiting.run(session, arguments).fetchone()[0]
-        barrier = barriers[lane]
-        if row.state != "QUEUED" or barrier is None or row.position < barrier:
-            ready.append(row)
-    return ready
-
-
-def due_again(session: Session, now: int, limit: int = 64) -> list[OutboxRow]:
-    """Returns what was sent and is to be sent again at `now` (ms), in order: `due` without what waits QUEUED."""
-    return _due_again.all(session, now=now, most=limit)
+    return _due.all(session, now=now, most=limit, without=json.dumps(list(without)))
 
 
 def any_queued(session: Session) -> bool:
@@ -160,15 +185,15 @@ def any_queued(session: Session) -> bool:
     return _any_queued.run(session, {}).fetchone() is not None
 
 
-def in_flight(session: Session) -> set[str]:
-    """Returns the ids of the messages that were sent and are not settled."""
-    return set(session.execute(_in_flight).scalars())
+def in_flight(session: Session) -> dict[str, str]:
+    """Returns the messages that were sent and are not settled: their peers by their ids."""
+    return {row.message_id: row.peer for row in session.execute(_in_flight)}
 
 
 def next_attempt(session: Session, *, again: bool = False) -> int | None:
     """Returns the earliest time (ms) at which a message is due, or None when none waits for time.
 
-    With `again`, what waits QUEUED does not count: nothing but `due_again` is of use now.
+    With `again`, what waits QUEUED does not count: there is no room for it.
     """
     statement = _next_attempt_again if again else _next_attempt
     earliest: int | None = statement.run(session, {}).fetchone()[0]
@@ -283,6 +308,21 @@ def wake_conversation(session: Session, peer: str, conversation_id: str, now: in
     return changed(session, _rows.update(*where).values(next_attempt_at=now, reason=""))
 
 
+def wait_conversation(session: Session, peer: str, conversation_id: str, reason: str) -> None:
+    """Lets the QUEUED messages of a conversation that are due wait for `reason`: the first of them does."""
+    where = (_c.peer == peer, _c.conversation_id == conversation_id, _c.state == "QUEUED")
+    waits = _rows.update(*where, _c.next_attempt_at.is_not(None))
+    session.execute(waits.values(next_attempt_at=None, reason=reason))
+
+
+def keep_order(session: Session, peer: str) -> None:
+    """Lets an urgent message lift what stands before it in its conversation again, after some went back to QUEUED.
+
+    When it was added, what stood before it may have been on its way, and so was not lifted.
+    """
+    _keep_order.run(session, {"to": peer})
+
+
 def under_way(session: Session, peer: str) -> list[OutboxRow]:
     """Returns a peer's messages that were sent and are not settled, in order; at most as many as may be in flight."""
     where = (_c.peer == peer, _c.settled_at.is_(None), _c.state.in_(("IN_FLIGHT", "ROUTED")))
@@ -309,6 +349,7 @@ def park_peer(
     if probe_at is not None:
         oldest = select(func.min(_c.position)).where(*where).scalar_subquery()
         session.execute(_rows.update(_c.position == oldest).values(next_attempt_at=probe_at))
+    keep_order(session, peer)
     return parked
 
 
@@ -329,6 +370,7 @@ def unseal_conversation(
             session_row=None, seq=None, sealed=None, state="QUEUED", next_attempt_at=now
         )
     )
+    keep_order(session, peer)
     return _rows.all(session, _rows.select(*where).order_by(c.position))
 
 

@@ -9,10 +9,11 @@ import pytest
 from agentnet_desktop.agent.delivery import Delivery
 from agentnet_desktop.agent.errors import BadInput
 from agentnet_desktop.agent.ground import Turn
-from agentnet_desktop.agent.timing import DAY_MS, HOUR_MS
+from agentnet_desktop.agent.timing import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Timing
 from agentnet_desktop.store import queries
 from agentnet_desktop.store.outbox import OutboxRow
-from tests.agent.conftest import Peer, World, draft
+from tests.agent.conftest import WEEK, Peer, World, draft
+from tests.simulator import Verdict, only
 
 DEEP: dict[str, Any] = {"a": {}}
 for _ in range(14):
@@ -193,3 +194,85 @@ async def test_an_answer_that_no_message_can_carry_is_replaced_by_an_error(
         answer = await alice.agent.wait_query(request, 0)
         assert answer is not None and answer.error is not None
         assert answer.error["code"] == "INTERNAL_ERROR"
+
+
+async def test_a_hundred_messages_behind_one_that_waits_for_keys_keep_nobody_elses_back(
+    world: World, alice: Peer, bob: Peer
+) -> None:
+    carol = await world.add("carol")
+    await world.befriend(alice, carol)
+    link = await bob.agent.create_contact_link()
+    world.relay.faults.append(only(Verdict.DROP, sender="alice", message_type="HANDSHAKE", times=99))
+    await alice.agent.add_contact(link.link)
+    await world.settle()
+    alice.agent._presence.note("bob", None)  # as the relay leaves it for those who do not watch back
+    for _ in range(100):  # more than are looked at in one turn
+        await alice.agent.query("bob", "AVAILABILITY", WEEK)
+    await alice.agent.query("carol", "AVAILABILITY", WEEK)
+    await world.advance(MINUTE_MS)
+    assert {view.peer for view in await alice.agent.outbox()} == {"bob"}
+    world.relay.faults.clear()
+    await world.advance(2 * HOUR_MS)
+    assert await alice.agent.outbox() == []
+
+
+async def test_a_peer_that_never_acknowledges_keeps_nobody_elses_messages_back(
+    world: World, alice: Peer, bob: Peer
+) -> None:
+    world.timing = Timing(linger=0, in_flight=40)
+    await alice.stop()
+    await alice.start()
+    await world.befriend(alice, bob)
+    carol = await three(world, alice, bob)
+    world.relay.faults.append(only(Verdict.DROP, sender="bob", message_type="ACK", times=9999))
+    for number in range(200):
+        await alice.agent.propose(["bob"], draft(f"{number}"))
+    await world.settle()
+    await alice.agent.query("carol", "AVAILABILITY", WEEK)
+    await world.advance(2 * SECOND_MS)
+    assert {view.peer for view in await alice.agent.outbox()} == {"bob"}
+    await alice.agent.propose(["carol"], draft("Lunch"))
+    await world.advance(2 * SECOND_MS)
+    assert len(carol.arrivals()) == 1
+    on_their_way = [view for view in await alice.agent.outbox() if view.state != "QUEUED"]
+    assert len(on_their_way) == 40
+    world.relay.faults.clear()
+    await world.advance(HOUR_MS)
+    assert len(bob.arrivals()) == 200
+
+
+async def test_urgent_messages_do_not_overtake_when_all_are_sealed_anew(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    world.relay.faults.append(only(Verdict.DROP, sender="alice", message_type="QUERY", times=99))
+    world.relay.faults.append(only(Verdict.DROP, sender="alice", message_type="PROPOSAL", times=99))
+    await alice.agent.query("bob", "AVAILABILITY", WEEK)
+    await alice.agent.propose(["bob"], draft("first"))
+    await alice.agent.query("bob", "AVAILABILITY", WEEK)
+    await alice.agent.propose(["bob"], draft("second"))
+    await world.settle()
+    world.relay.faults.clear()
+    await alice.agent.rotate_keys()
+    await world.advance(MINUTE_MS)
+    received = [row.message_type for row in await bob.log() if row.state == "RECEIVED" and row.encrypted]
+    assert received == ["QUERY", "PROPOSAL", "QUERY", "PROPOSAL"]
+
+
+async def test_urgent_messages_do_not_overtake_when_their_peer_went_and_came(
+    world: World, friends: tuple[Peer, Peer]
+) -> None:
+    alice, bob = friends
+    world.timing = Timing(linger=0, in_flight=1)
+    alice.agent._ground.timing = world.timing
+    world.relay.faults.append(only(Verdict.DROP, sender="alice", message_type="QUERY"))
+    await alice.agent.query("bob", "AVAILABILITY", WEEK)
+    await world.settle()
+    world.relay.cut("bob")
+    await world.settle()
+    await alice.agent.propose(["bob"], draft())
+    await alice.agent.rotate_keys()
+    world.relay.restore("bob")
+    await world.advance(MINUTE_MS)
+    received = [row.message_type for row in await bob.log() if row.state == "RECEIVED" and row.encrypted]
+    assert received == ["QUERY", "PROPOSAL"]

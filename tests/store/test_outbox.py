@@ -84,6 +84,67 @@ def test_an_urgent_message_lifts_what_stands_before_it_in_its_conversation(
     assert due(db) == ["first", "urgent", "other", "after"]
 
 
+def _park(session: Session) -> object:
+    return outbox.park_peer(session, "bob", "PEER_OFFLINE")
+
+
+def _unseal(session: Session) -> object:
+    return outbox.unseal_conversation(session, "bob", "conv_1", None)
+
+
+@pytest.mark.parametrize("take_back", [_park, _unseal])
+def test_what_goes_back_to_wait_is_not_overtaken_by_what_is_more_urgent(
+    db: Database, message: Message, take_back: Callable[[Session], object]
+) -> None:
+    fill(db, message("m1", priority="LOW"))
+    db.write_sync(lambda s: outbox.count_attempt(s, "m1", "IN_FLIGHT", 5_000))
+    fill(db, message("m2"), message("m3", priority="HIGH"))
+    db.write_sync(take_back)
+    db.write_sync(lambda s: outbox.wake_peer(s, "bob", 10))
+    assert due(db) == ["m1", "m2", "m3"]
+
+
+def test_the_order_is_kept_for_each_conversation_alone(db: Database, message: Message) -> None:
+    fill(
+        db,
+        message("one", conversation_id="c1"),
+        message("low", conversation_id="c2", priority="LOW"),
+        message("urgent", conversation_id="c1", priority="HIGH"),
+        message("theirs", peer="carol", conversation_id="c1"),
+    )
+    db.write_sync(lambda s: outbox.keep_order(s, "BOB"))
+    assert due(db) == ["one", "urgent", "theirs", "low"]
+
+
+def test_what_waits_for_a_peer_can_be_left_out(db: Database, message: Message) -> None:
+    fill(db, *(message(f"m{n}", peer="Bob") for n in range(3)), message("theirs", peer="carol"))
+    db.write_sync(lambda s: outbox.count_attempt(s, "m0", "IN_FLIGHT", 5))
+    found = db.read_sync(lambda s: outbox.due(s, 10, 1, without=["bob"]))
+    assert [row.message_id for row in found] == ["m0"]
+    db.write_sync(lambda s: outbox.settle(s, "m0", "DELIVERED", 10))
+    found = db.read_sync(lambda s: outbox.due(s, 10, 1, without=["bob"]))
+    assert [row.message_id for row in found] == ["theirs"]
+
+
+def test_those_behind_one_that_waits_take_nobody_elses_place(db: Database, message: Message) -> None:
+    fill(db, message("waits", next_attempt_at=None), *(message(f"m{n}") for n in range(70)))
+    fill(db, message("theirs", peer="carol"))
+    assert due(db, limit=64) == ["theirs"]
+
+
+def test_a_conversation_that_waits_for_its_keys_waits_as_a_whole(db: Database, message: Message) -> None:
+    fill(db, message("m1"), message("m2"), message("other", conversation_id="c2"))
+    db.write_sync(lambda s: outbox.wait_conversation(s, "bob", "conv_1", "NO_SESSION"))
+    assert due(db) == ["other"]
+    rows = db.read_sync(outbox.waiting)
+    assert [(row.reason, row.next_attempt_at is None) for row in rows] == [
+        ("NO_SESSION", True),
+        ("NO_SESSION", True),
+        ("", False),
+    ]
+    assert db.write_sync(lambda s: outbox.wake_peer(s, "bob", 10, ["NO_SESSION"])) == 2
+
+
 def test_an_unknown_priority_is_refused(db: Database, message: Message) -> None:
     with pytest.raises(KeyError):
         fill(db, message("m1", priority="SOON"))
