@@ -999,6 +999,24 @@ CLAUSES = (
         ),
     ),
     Clause(
+        "8.4",
+        "A PROPOSAL that failed for a reason that may pass can be sent again and accepted until its time is over.",
+        (
+            "tests/agent/test_undelivered.py::test_a_failed_proposal_is_pending_until_its_time_and_can_be_sent_again_and_accepted",
+            "tests/agent/test_undelivered.py::test_a_proposal_sent_again_does_not_outlive_itself",
+            "tests/agent/test_undelivered.py::test_why_a_proposal_failed_says_whether_it_can_be_sent_again",
+        ),
+    ),
+    Clause(
+        "8.4",
+        "What is over or was given up is not sent again; one given up that arrived all the same is withdrawn.",
+        (
+            "tests/agent/test_undelivered.py::test_an_expired_proposal_gets_no_more_days_by_being_sent_again",
+            "tests/agent/test_undelivered.py::test_a_proposal_whose_message_was_given_up_is_withdrawn_for_good",
+            "tests/agent/test_undelivered.py::test_a_withdrawn_proposal_that_did_arrive_is_withdrawn_there_too",
+        ),
+    ),
+    Clause(
         "8.5",
         "When the two sides crossed, REJECTION wins; of two equal revisions the original proposer's.",
         (

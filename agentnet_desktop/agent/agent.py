@@ -55,6 +55,7 @@ from agentnet_desktop.agent.session_life import SessionLife
 from agentnet_desktop.agent.set_back import plan_anew
 from agentnet_desktop.agent.timing import Timing
 from agentnet_desktop.agent.trust import Trust
+from agentnet_desktop.agent.undelivered import Undelivered
 from agentnet_desktop.calendars.zone import local_zone
 from agentnet_desktop.crypto.keys import fingerprint
 from agentnet_desktop.store import contacts, outbox
@@ -65,7 +66,6 @@ from relay.wire.envelope import Envelope, MessageType
 if TYPE_CHECKING:
     from agentnet_desktop.crypto.keys import IdentityKey
     from agentnet_desktop.store.engine import Database
-    from agentnet_desktop.store.outbox import OutboxRow
 
 BATCH = 64
 MOST_WAITING = 1024  # received and not stored while the disk refuses
@@ -149,7 +149,9 @@ class Agent(Commands):
             negotiation=negotiation,
             queries=queries,
         )
-        delivery.on_ended = self._ended
+        undelivered = Undelivered(negotiation, queries, delivery, life)
+        delivery.on_ended, delivery.on_again = undelivered.ended, undelivered.again
+        delivery.on_reached = undelivered.reached
         life.on_active = delivery.look
         life.on_replaced = receiving.replaced
         self._frames: deque[tuple[Element, bytes]] = deque()
@@ -420,21 +422,3 @@ class Agent(Commands):
         """Whether nothing received waits and no transaction is under way; deadlines may be."""
         idle = self._stalled or not self._frames
         return idle and self._ground.busy == 0 and len(self._ground.tasks) <= len(_STANDING)
-
-    # ---------------------------------------------------------------------------------------- the rooms
-
-    def _ended(self, turn: Turn, row: OutboxRow, reason: str) -> None:
-        """A message's way ended without delivery: whoever posted it must know."""
-        turn.apart(lambda own: self._tell_ended(own, row, reason), f"telling of {row.message_id}")
-
-    def _tell_ended(self, turn: Turn, row: OutboxRow, reason: str) -> None:
-        if (
-            row.message_type == MessageType.DISCONNECT
-        ):  # the peer was not told; the conversation ends all the same
-            self._life.end_conversation(turn, row.peer, row.conversation_id)
-        kind, _, rest = row.subject.partition("/")
-        if kind == "query":
-            self._queries.undelivered(turn, rest, reason)
-        elif kind == "proposal":
-            proposal_id, _, revision = rest.rpartition("/")
-            self._negotiation.undelivered(turn, row, proposal_id, int(revision), reason)

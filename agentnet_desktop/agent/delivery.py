@@ -7,7 +7,7 @@ exist is decided elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,7 @@ class Delivery(Sending):
         """Keeps the rooms it works with."""
         super().__init__(ground, journal, sealing, handshakes, presence)
         self._noted: set[tuple[str, str]] = set()  # conversations that are in the database
+        self.on_again: Callable[[Turn, OutboxRow], int | None] = lambda _turn, _row: None
 
     # ----------------------------------------------------------------------------------------- posting
 
@@ -181,29 +182,53 @@ class Delivery(Sending):
     # -------------------------------------------------------------------------------------------- person
 
     def cancel(self, turn: Turn, message_id: str) -> None:
-        """Gives up on a message because the person said so."""
-        self.fail(turn, self._unsettled(turn, message_id), FailureReason.CANCELLED)
+        """Gives up on a message because the person said so: one that waits, or one that failed or expired."""
+        row = self._not_delivered(turn, message_id)
+        if row.settled_at is None:
+            self.fail(turn, row, FailureReason.CANCELLED)
+        elif row.reason == FailureReason.CANCELLED:
+            raise NotAllowed("This message was given up already.")
+        else:
+            self._drop(turn, row)
+            self.on_ended(turn, row, FailureReason.CANCELLED)
+
+    def _drop(self, turn: Turn, row: OutboxRow) -> None:
+        """Notes that a message which failed or expired is given up; its state stays."""
+        outbox.settle(turn.session, row.message_id, row.state, turn.now, FailureReason.CANCELLED)
+        self._journal.state(turn, row.log_seq, row.state, FailureReason.CANCELLED)
+        self._changed(turn)
+
+    def withdraw(self, turn: Turn, message_id: str) -> bool:
+        """What a message carries was taken back: it need not be sent again. Tells whether its peer may have it."""
+        row = outbox.get(turn.session, message_id)
+        if row is None or row.state not in (DeliveryState.FAILED, DeliveryState.EXPIRED):
+            return True
+        self._drop(turn, row)
+        return bool(outbox.digests(turn.session, message_id))
 
     def retry(self, turn: Turn, message_id: str) -> None:
-        """Tries a waiting, held or failed message again at once."""
-        row = outbox.get(turn.session, message_id)
-        if row is None:
-            raise NotFound(f"There is no message {message_id} in the outbox.")
-        if not outbox.retry(turn.session, message_id, turn.now, expiry(turn.now)):
-            raise NotAllowed("This message was delivered already.")
-        turn.wake("expiry", expiry(turn.now))
+        """Tries a waiting, held or failed message again at once.
+
+        Raises:
+            NotFound: there is none.
+            NotAllowed: it was delivered, or what it is about is over.
+        """
+        row = self._not_delivered(turn, message_id)
+        until = expiry(turn.now, None if row.settled_at is None else self.on_again(turn, row))
+        outbox.retry(turn.session, message_id, turn.now, until)
+        turn.wake("expiry", until)
         outbox.keep_order(turn.session, row.peer)
         self._journal.state(turn, row.log_seq, DeliveryState.QUEUED, "tried again by hand")
         self._let_go(turn, row)
         self.look(turn)
         self._changed(turn)
 
-    def _unsettled(self, turn: Turn, message_id: str) -> OutboxRow:
+    def _not_delivered(self, turn: Turn, message_id: str) -> OutboxRow:
         row = outbox.get(turn.session, message_id)
         if row is None:
             raise NotFound(f"There is no message {message_id} in the outbox.")
-        if row.settled_at is not None:
-            raise NotAllowed(f"This message is {row.state} already.")
+        if row.state == DeliveryState.DELIVERED:
+            raise NotAllowed("This message was delivered already.")
         return row
 
     # ---------------------------------------------------------------------------------------------- due

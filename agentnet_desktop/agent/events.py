@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+WITHDRAWN = "Withdrawn before it was delivered."  # the note of a proposal whose message the person gave up
+
 
 class ConnectionState(StrEnum):
     """Where the one connection to the relay stands."""
@@ -183,6 +185,7 @@ class OutboxView:
     next_attempt_at: int | None
     expires_at: int
     held: bool = False  # waits for the person, because the contact's key changed
+    given_up: bool = False  # the person gave it up
 
 
 @dataclass(frozen=True, slots=True)

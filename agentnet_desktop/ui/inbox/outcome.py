@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentnet_desktop.agent.events import Direction, ProposalView
+from agentnet_desktop.agent.events import WITHDRAWN, Direction, ProposalView
 from agentnet_desktop.ui import text, trust
 from agentnet_desktop.ui.text import tr
 from agentnet_desktop.ui.theme.tokens import Tone
@@ -21,6 +21,8 @@ def outcome_words(view: ProposalView, peer: str, *, by_me: str = "") -> tuple[st
     """
     incoming = view.direction is Direction.IN
     match view.state:
+        case "PENDING" if view.note and not incoming:
+            return tr("{0} has not got it: try again or give it up, in the inbox.").format(peer), Tone.WARN
         case "PENDING":
             return (
                 ("", Tone.NEUTRAL)
@@ -46,6 +48,8 @@ def _rejection(view: ProposalView, peer: str, by_me: str) -> str:
         return tr("You declined. {0} is told.").format(peer)
     if by_me == "cancelled":
         return tr("You took it back. {0} is told.").format(peer)
+    if view.note == WITHDRAWN:
+        return tr("It was taken back before it was delivered.")
     reason = trust.reason_words(view.reason)
     if view.reason == "OTHER" or not reason:
         said = (

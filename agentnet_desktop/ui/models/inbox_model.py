@@ -170,7 +170,8 @@ class InboxModel(ViewsModel[InboxItem]):
             )
 
     def _stuck(self, messages: Sequence[OutboxView]) -> None:
-        waiting = [_item_of_message(view) for view in messages if view.state in _STUCK_STATES]
+        stuck = (view for view in messages if view.state in _STUCK_STATES and not view.given_up)
+        waiting = [_item_of_message(view) for view in stuck]
         waiting += [_item_of_held(held) for held in self._held(messages)]
         keys = {item.key for item in waiting}
         for item in self.views():
