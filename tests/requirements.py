@@ -1125,6 +1125,15 @@ CLAUSES = (
         ),
     ),
     Clause(
+        "9.2",
+        "A HANDSHAKE or a watch set that the relay refuses with a recoverable ERROR goes again after retryAfter.",
+        (
+            "tests/agent/test_outcomes.py::test_a_watch_set_that_the_relay_refused_is_sent_again_when_it_may",
+            "tests/agent/test_outcomes.py::test_a_watch_set_that_the_relay_cannot_read_is_written_once_more_only",
+            "tests/agent/test_outcomes.py::test_a_handshake_that_the_relay_refused_goes_again_when_it_may",
+        ),
+    ),
+    Clause(
         "9.3",
         "A message expires after 7 days, a proposal with itself.",
         (

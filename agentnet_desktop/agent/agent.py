@@ -179,6 +179,7 @@ class Agent(Commands):
             "outbox": self._delivery.due,
             "expiry": self._delivery.expire,
             "probe": self._delivery.probe,
+            "presence": self._presence.announce,
             "handshakes": self._repeats.due,
             "gaps": self._receiving.gaps_due,
             "proposals": self._negotiation.due,

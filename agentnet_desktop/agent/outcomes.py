@@ -7,6 +7,7 @@ Implements docs/protocol.md, *Delivery receipt*, *Delivery* and *Errors*. Which 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agentnet_desktop.agent.delivery import TOUCH_MS, Delivery
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from agentnet_desktop.agent.session_life import SessionLife
     from relay.wire.codec import Decoded
     from relay.wire.control import AckContent, ErrorContent
+
+SOONEST_MS = 1_000  # what was refused is not tried again sooner, whatever the relay says
 
 
 class Outcomes:
@@ -127,8 +130,8 @@ class Outcomes:
         message_id = error.details.get("originalMessageId")
         row = outbox.get(turn.session, message_id) if isinstance(message_id, str) else None
         if row is None:
-            if isinstance(message_id, str) and error.error_code == "RECIPIENT_NOT_FOUND":
-                self._handshake_news(turn, message_id, "QUEUED", self._repeats.not_found)
+            if isinstance(message_id, str):
+                self._control_refused(turn, message_id, error)
             return
         if row.settled_at is not None:
             return  # an ERROR in the clear proves nothing: what is over begins anew by the person's word only
@@ -151,6 +154,22 @@ class Outcomes:
             at = max(row.next_attempt_at, turn.now + min(error.retry_after, LONGEST_RETRY_MS))
             outbox.move(turn.session, row.message_id, row.state, next_attempt_at=at)
             self._journal.state(turn, row.log_seq, row.state, error.error_code)
+
+    def _control_refused(self, turn: Turn, message_id: str, error: ErrorContent) -> None:
+        """The relay did not take a HANDSHAKE or a watch set: it goes again when the relay says that it may."""
+        if error.error_code == "RECIPIENT_NOT_FOUND":
+            self._handshake_news(turn, message_id, "QUEUED", self._repeats.not_found)
+            return
+        event = on_error(error.error_code, recoverable=error.recoverable, resent=message_id in self._resent)
+        if event is DeliveryEvent.FAIL:
+            return
+        once = event is DeliveryEvent.RESEND
+        if once:
+            self._resent.add(message_id)
+        at = turn.now + min(max(error.retry_after, SOONEST_MS), LONGEST_RETRY_MS)
+        if not self._presence.refused(turn, message_id, at, once=once):
+            again = partial(self._repeats.refused, at=at)
+            self._handshake_news(turn, message_id, "QUEUED", again)
 
     def _not_found(self, turn: Turn, row: OutboxRow) -> None:
         self._presence.note(row.peer, False)

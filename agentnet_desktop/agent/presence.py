@@ -36,6 +36,10 @@ class Presence:
         self._ground = ground
         self._journal = journal
         self._online: dict[str, bool] = {}
+        self._announced = ""  # message id of the watch set sent last on this connection
+        self._repeated = (
+            False  # it was written once more on this connection, because the relay could not read it
+        )
         self._left_out = 0  # contacts for which the watch set has no room
         self.connected = False
 
@@ -53,6 +57,7 @@ class Presence:
     def forget(self) -> None:
         """Forgets everybody's presence: the connection is gone."""
         self._online.clear()
+        self._announced, self._repeated = "", False
 
     def view(self, contact: Contact) -> ContactView:
         """Returns a contact as faces see it."""
@@ -81,8 +86,30 @@ class Presence:
             timestamp=turn.now,
             metadata=metadata(Priority.LOW, encrypted=False, requires_response=False),
         )
+        self._announced = envelope.message_id
         self._journal.sent(turn, envelope, state="SENT")
         turn.send(envelope)
+
+    def refused(self, turn: Turn, message_id: str, at: int, *, once: bool) -> bool:
+        """The relay did not take a message: if it was the present watch set, it is sent again at `at` (ms).
+
+        Without it the relay lets nobody through who was approved since.
+
+        Args:
+            turn: of the transaction.
+            message_id: of what was refused.
+            at: when the relay may take it, ms.
+            once: the relay could not read it; it is written only once more.
+
+        Returns:
+            Whether it was a watch set.
+        """
+        if not message_id or message_id != self._announced:
+            return False
+        if not (once and self._repeated):
+            self._repeated = self._repeated or once
+            turn.wake("presence", at)
+        return True
 
     def _watched(self, turn: Turn) -> tuple[str, ...]:
         """Returns from whom messages may come: all, or as many of the latest as one envelope has room for."""

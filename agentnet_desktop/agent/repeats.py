@@ -119,14 +119,17 @@ class Repeats:
         return stored is not None
 
     def not_found(self, turn: Turn, peer: str, message_id: str) -> bool:
-        """The relay did not find the peer: our handshake is tried again when it comes online, or by a probe.
+        """The relay did not find the peer: our handshake is tried again when it comes online, or by a probe."""
+        return self.refused(turn, peer, message_id, at=turn.now + self._ground.timing.probe)
+
+    def refused(self, turn: Turn, peer: str, message_id: str, *, at: int) -> bool:
+        """The relay did not take our handshake: it goes again at `at` (ms). False when the message is none.
 
         A response that nobody got has spent no attempt.
         """
         stored = sessions.by_message_id(turn.session, peer, message_id)
         self._sent.pop(message_id, None)
         if stored is not None and stored.state in _UNDER_WAY:
-            at = turn.now + self._ground.timing.probe
             answered = stored.state == SessionState.UNCONFIRMED
             attempts = max(stored.attempts - 1, 0) if answered else stored.attempts
             sessions.save(turn.session, replace(stored, attempts=attempts, next_attempt_at=at))
