@@ -27,7 +27,7 @@ from agentnet_desktop.agent.events import (
     Event,
 )
 from agentnet_desktop.agent.figures import Figures
-from agentnet_desktop.agent.ground import Ground, Turn
+from agentnet_desktop.agent.ground import Ground, Turn, each_apart
 from agentnet_desktop.agent.handshakes import Handshakes
 from agentnet_desktop.agent.inbound import Element, Inbound, may_linger
 from agentnet_desktop.agent.journal import Journal
@@ -61,7 +61,7 @@ from agentnet_desktop.crypto.keys import fingerprint
 from agentnet_desktop.store import contacts, outbox
 from agentnet_desktop.store.errors import DatabaseClosed, StoreError
 from relay.wire.codec import Format
-from relay.wire.envelope import Envelope, MessageType
+from relay.wire.envelope import Envelope
 
 if TYPE_CHECKING:
     from agentnet_desktop.crypto.keys import IdentityKey
@@ -126,7 +126,7 @@ class Agent(Commands):
         self._keep_log(ground, journal, head_keeper)
         self._presence = presence = Presence(ground, journal)
         trust = Trust(ground, journal, presence)
-        self._life = life = SessionLife(ground, trust)
+        life = SessionLife(ground, trust)
         self._repeats = repeats = Repeats(ground, journal, presence)
         self._handshakes = handshakes = Handshakes(ground, journal, trust, life, repeats)
         self._delivery = delivery = Delivery(ground, journal, Sealing(ground), handshakes, presence)
@@ -152,6 +152,7 @@ class Agent(Commands):
         undelivered = Undelivered(negotiation, queries, delivery, life)
         delivery.on_ended, delivery.on_again = undelivered.ended, undelivered.again
         delivery.on_reached = undelivered.reached
+        ground.on_undone = delivery.undone
         life.on_active = delivery.look
         life.on_replaced = receiving.replaced
         self._frames: deque[tuple[Element, bytes]] = deque()
@@ -186,7 +187,7 @@ class Agent(Commands):
             "queries": self._queries.due,
         }
         for key, job in jobs.items():
-            self._ground.on_due(key, self._starter(job, key))
+            self._ground.on_due(key, self._starter(job, key, key))
         self._ground.on_due("count", self._count)
         self._ground.deadlines.on_set_back = self._starter(self._set_back, "plan anew")
         self._ground.on_due("company", self._look)
@@ -194,8 +195,8 @@ class Agent(Commands):
     def _count(self) -> None:
         self._ground.tasks.start(self._delivery.count(), name="count the outbox")
 
-    def _starter(self, job: Callable[[Turn], None], name: str) -> Callable[[], None]:
-        return lambda: self._ground.start_turn(job, name=name)
+    def _starter(self, job: Callable[[Turn], None], name: str, key: str = "") -> Callable[[], None]:
+        return lambda: self._ground.start_turn(job, name=name, key=key)
 
     # -------------------------------------------------------------------------------------- life cycle
 
@@ -213,22 +214,28 @@ class Agent(Commands):
     def _recover(self, turn: Turn) -> None:
         """Sets the deadlines that a restart forgot, and does what was due meanwhile."""
         self._ground.recall_limit(turn)
-        outbox.recover(turn.session, turn.now)
+        turn.apart(lambda own: outbox.recover(own.session, own.now), "recovering the outbox")
         self._set_back(turn)
-        turn.apart(self._negotiation.due, "proposals that are due")
-        turn.apart(self._queries.recover, "queries of before")
+        each_apart(
+            turn, {"closing proposals": self._negotiation.due, "running handlers": self._queries.recover}
+        )
 
     def _set_back(self, turn: Turn) -> None:
         """Plans anew what was planned by a clock that was ahead, and does what is due by the present one.
 
         Each step may fail alone: no message may keep the agent from starting.
         """
-        turn.apart(lambda own: plan_anew(own, self._ground.timing), "what is planned")
-        turn.apart(self._delivery.expire, "expiring messages")
-        turn.apart(self._delivery.due, "the outbox")
-        turn.apart(self._repeats.due, "handshakes under way")
-        turn.apart(self._receiving.gaps_due, "gaps")
-        turn.apart(self._queries.due, "queries that are due")
+        each_apart(
+            turn,
+            {
+                "planning anew": lambda own: plan_anew(own, self._ground.timing),
+                "expiring messages": self._delivery.expire,
+                "sending": self._delivery.due,
+                "repeating handshakes": self._repeats.due,
+                "giving up gaps": self._receiving.gaps_due,
+                "giving up queries": self._queries.due,
+            },
+        )
 
     async def stop(self) -> None:
         """Disconnects in order and ends all tasks. What waits stays in the database. Safe to call twice."""
@@ -327,13 +334,22 @@ class Agent(Commands):
         try:
             await self._ground.turn(lambda turn: self._inbound.batch(turn, batch))
         except StoreError:  # the disk is full or read-only: nothing was acknowledged
-            room = MOST_WAITING - len(self._frames)  # what has no room here, the peers send again
-            self._frames.extendleft(reversed(batch[: max(0, room)]))
+            self._put_back(batch)
             raise
         except Exception:  # a fault of ours in one message must not stop the others
             _log.exception("a batch of %d could not be handled", len(batch))
-            for item in batch:
-                await self._take_one(item)
+            while batch:
+                try:
+                    await self._take_one(batch[0])
+                except StoreError:
+                    self._put_back(batch)
+                    raise
+                del batch[0]
+
+    def _put_back(self, batch: Sequence[tuple[Element, bytes]]) -> None:
+        """Keeps what could not be stored; what has no room here, the peers send again."""
+        room = MOST_WAITING - len(self._frames)
+        self._frames.extendleft(reversed(batch[: max(0, room)]))
 
     def _wait_for_the_disk(self) -> None:
         """Lets what arrived wait; it is tried again in a moment."""
@@ -358,7 +374,15 @@ class Agent(Commands):
             raise
         except Exception:  # it must neither come back for ever nor vanish
             _log.exception("a received message could not be handled")
+            await self._log_broken(item)
+
+    async def _log_broken(self, item: tuple[Element, bytes]) -> None:
+        try:
             await self._ground.turn(lambda turn: self._inbound.broken(turn, *item))
+        except StoreError:
+            raise
+        except Exception:  # whoever sent it, the next ones are received
+            _log.exception("a received message could not even be logged")
 
     def _on_state(self, view: ConnectionLike) -> None:
         known = self._connection
@@ -394,9 +418,14 @@ class Agent(Commands):
         self._ground.keep_limit(turn)
         self._presence.forget()
         self._presence.connected = True
-        self._presence.announce(turn)
-        self._repeats.online(turn, None)
-        self._delivery.connected(turn)
+        each_apart(
+            turn,
+            {
+                "announcing the watch set": self._presence.announce,
+                "repeating handshakes": lambda own: self._repeats.online(own, None),
+                "sending": self._delivery.connected,
+            },
+        )
 
     def _disconnected(self, turn: Turn) -> None:
         """The connection is gone: nobody's presence is known, and nothing can be sent."""

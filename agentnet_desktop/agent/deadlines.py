@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import logging
 from collections.abc import Callable, Hashable
 from typing import Protocol
 
+_log = logging.getLogger(__name__)
 MAX_WAIT_MS = 60_000
 SET_BACK_MS = 1_000  # by less a clock is only trimmed
 
@@ -165,6 +167,9 @@ class DeadlineQueue:
             _, _, key = heapq.heappop(self._heap)
             ready.append(self._due.pop(key)[1])
         for callback in ready:
-            callback()
+            try:
+                callback()
+            except Exception:  # the others are due as well, and so is whatever comes later
+                _log.exception("what was due could not be begun")
         if not self._closed and self._armed_for is None:
             self._rearm()

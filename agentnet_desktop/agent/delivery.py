@@ -246,6 +246,12 @@ class Delivery(Sending):
         if self._presence.connected:
             self._look_over(turn)
 
+    def undone(self) -> None:
+        """A transaction was undone, and with it perhaps sendings: what memory says of the queue may be wrong."""
+        self._backlog = True
+        if self._presence.connected:
+            self._ground.wake("outbox", self._ground.clock() + self._ground.timing.store_retry)
+
     def probe(self, turn: Turn) -> None:
         """Tries the oldest message of every peer that the relay did not find."""
         waiting = False

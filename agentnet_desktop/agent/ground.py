@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from agentnet_desktop.agent.deadlines import DeadlineQueue
 from agentnet_desktop.agent.events import Event, LogAppended, LogChanged, LogRow, StorageChanged
 from agentnet_desktop.agent.ports import Availability, Clock, Random
 from agentnet_desktop.agent.tasks import Tasks
-from agentnet_desktop.agent.timing import Timing
+from agentnet_desktop.agent.timing import MINUTE_MS, Timing
 from agentnet_desktop.store import settings
 from agentnet_desktop.store.errors import DatabaseClosed, StoreError
 from agentnet_desktop.store.part import ends_all, part
@@ -133,6 +134,12 @@ class Turn:
         return result
 
 
+def each_apart(turn: Turn, jobs: Mapping[str, Callable[[Turn], None]]) -> None:
+    """Does several things in one turn, each of which stands or falls alone. Named for the report of its failure."""
+    for what, job in jobs.items():
+        turn.apart(job, what)
+
+
 class Ground:
     """What every room of one agent shares."""
 
@@ -165,6 +172,7 @@ class Ground:
         self._due: dict[str, Callable[[], None]] = {}
         self._busy = 0
         self._retries = 0
+        self.on_undone: Callable[[], None] = lambda: None  # what a job noted in memory is not so after all
         self.storage_problem = ""  # one sentence while the database cannot be written
         self.max_message_bytes = DEFAULT_MAX_MESSAGE_BYTES  # what the relay in use takes, in JSON form
         self.failpoint: Callable[[str], Awaitable[None]] | None = None  # tests of crashes set it
@@ -221,7 +229,11 @@ class Ground:
         try:
             if self.failpoint is not None:
                 await self.failpoint("begin")
-            result = await self._write(work)
+            try:
+                result = await self._write(work)
+            except Exception:
+                self.on_undone()
+                raise
             if self.failpoint is not None:
                 await self.failpoint("committed")
             self._follow(begun[0])
@@ -271,11 +283,17 @@ class Ground:
             end()
         return found
 
-    def start_turn(self, job: Callable[[Turn], None], *, name: str) -> None:
-        """Runs `job` as a turn in a task of its own, and again later while the disk refuses it."""
-        self.tasks.start(self._insist(job, name), name=name)
+    def start_turn(self, job: Callable[[Turn], None], *, name: str, key: str = "") -> None:
+        """Runs `job` as a turn in a task of its own, and again later while the disk refuses it.
 
-    async def _insist(self, job: Callable[[Turn], None], name: str) -> None:
+        Args:
+            job: of the turn.
+            name: for the reports of its failure.
+            key: the deadline that it belongs to, which comes again after any failure.
+        """
+        self.tasks.start(self._insist(job, name, key), name=name)
+
+    async def _insist(self, job: Callable[[Turn], None], name: str, key: str) -> None:
         try:
             await self.turn(job)
         except DatabaseClosed:
@@ -284,7 +302,13 @@ class Ground:
             _log.warning("%s waits for the disk: %s", name, fault.kind)
             self._retries += 1
             again = self.clock() + self.timing.store_retry
-            self.deadlines.set(("again", self._retries), again, lambda: self.start_turn(job, name=name))
+            self.deadlines.set(
+                ("again", self._retries), again, lambda: self.start_turn(job, name=name, key=key)
+            )
+        except Exception:
+            if key:  # else what it is for would never be done again
+                self.wake(key, self.clock() + MINUTE_MS)
+            raise
 
     def _follow(self, turn: Turn) -> None:
         fresh = {row.seq for row in turn.appended}
@@ -294,9 +318,14 @@ class Ground:
             self.hub.tell(LogChanged(later))
         for event in turn.events:
             self.hub.tell(event)
+        steps: list[Callable[[], object]] = []
         if turn.outgoing:
-            self._transmit(turn.outgoing)
-        for key, at in turn.due.items():
-            self.wake(key, at)
-        for action in turn.after:
-            action()
+            steps.append(partial(self._transmit, turn.outgoing))
+        steps += [partial(self.wake, key, at) for key, at in turn.due.items()]
+        for step in (*steps, *turn.after):
+            try:
+                step()
+            except (
+                Exception
+            ):  # the transaction is durable: whoever asked for it must not think that it failed
+                _log.exception("something that follows from a transaction failed")

@@ -221,9 +221,7 @@ class Negotiation:
         words = note or ("Cancelled." if proposal.state == ProposalState.ACCEPTED else "Withdrawn.")
         if proposal.peer_key != contact.identity_key:  # whoever that was, there is nobody to tell
             reason = RejectionReason.OTHER.value
-            return self.view(
-                turn, self.move(turn, proposal, ProposalEvent.REJECT, reason=reason, note=words)
-            )
+            return self.view(turn, self.move(turn, proposal, ProposalEvent.REJECT, reason=reason, note=words))
         if not self._delivery.withdraw(turn, proposal.message_id):  # nobody there has heard of it
             moved = self.move(turn, proposal, ProposalEvent.REJECT, reason="OTHER", note=WITHDRAWN)
             return self.view(turn, moved)

@@ -274,11 +274,12 @@ class Queries:
     def _handle(self, query: PeerQuery, handler: QueryHandler) -> None:
         try:
             data = handler(query.peer, query.parameters)
+            prepared = policy.unavailable() if data is None else {"data": dict(data), "error": None}
+            if (obstacle := self._delivery.obstacle(prepared)) is not None:
+                raise ValueError(obstacle.words)
         except Exception:
             _log.exception("the handler of a CUSTOM query failed")
             prepared = _FAILED
-        else:
-            prepared = policy.unavailable() if data is None else {"data": dict(data), "error": None}
         self._ground.start_turn(
             lambda turn: self._handled(turn, query, prepared), name=f"answer {query.request_id}"
         )

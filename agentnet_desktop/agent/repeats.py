@@ -7,6 +7,7 @@ online, at most hourly) and *Confirmation* (a response is repeated on the retry 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agentnet_desktop.agent.ground import Ground, Turn
@@ -79,18 +80,21 @@ class Repeats:
 
     def due(self, turn: Turn) -> None:
         """Repeats what is due, drops what is too old, wipes what had its day."""
-        life = self._ground.timing.handshake_life
         sessions.wipe_due(turn.session, turn.now, SessionState.CLOSED)
         for stored in sessions.due(turn.session, turn.now):
-            if stored.state == SessionState.PENDING and turn.now - stored.created_at >= life:
-                sessions.wipe(turn.session, stored.row_id, after(stored, SessionEvent.LAPSED))
-                self._in_vain(turn, stored)
-            elif self._presence.connected:
-                self._again(turn, stored)
+            turn.apart(partial(self._due, stored=stored), f"repeating the handshake {stored.message_id}")
         at = sessions.next_deadline(turn.session)
         if at is not None:
             # What is due without a connection goes when there is one.
             turn.wake("handshakes", at if at > turn.now else turn.now + MINUTE_MS)
+
+    def _due(self, turn: Turn, stored: StoredSession) -> None:
+        lapsed = turn.now - stored.created_at >= self._ground.timing.handshake_life
+        if stored.state == SessionState.PENDING and lapsed:
+            sessions.wipe(turn.session, stored.row_id, after(stored, SessionEvent.LAPSED))
+            self._in_vain(turn, stored)
+        elif self._presence.connected:
+            self._again(turn, stored)
 
     def _again(self, turn: Turn, stored: StoredSession) -> None:
         if stored.state == SessionState.PENDING:
@@ -145,10 +149,13 @@ class Repeats:
         else:
             found = sessions.of_peer(turn.session, peer, _UNDER_WAY)
         for stored in found:
-            if stored.state == SessionState.UNCONFIRMED:
-                self._response_if_stale(turn, stored)
-            elif stored.role == INITIATOR and self._unsent(stored):
-                self.initiation(turn, stored)
+            turn.apart(partial(self._online, stored=stored), f"repeating the handshake {stored.message_id}")
+
+    def _online(self, turn: Turn, stored: StoredSession) -> None:
+        if stored.state == SessionState.UNCONFIRMED:
+            self._response_if_stale(turn, stored)
+        elif stored.role == INITIATOR and self._unsent(stored):
+            self.initiation(turn, stored)
 
     def _response_if_stale(self, turn: Turn, stored: StoredSession) -> None:
         """Sends a response again unless it is on its way, or was repeated in vain."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
 from agentnet_desktop.agent.deadlines import MAX_WAIT_MS, DeadlineQueue, LoopAlarm
 from tests.simulator import ManualClock
 
@@ -154,3 +156,17 @@ async def test_the_loops_alarm_waits_at_most_a_minute() -> None:
     assert wait <= MAX_WAIT_MS / 1000
     alarm.disarm()
     alarm.disarm()
+
+
+@pytest.mark.expected_errors("what was due could not be begun")
+def test_one_that_fails_keeps_no_other_from_coming() -> None:
+    clock, queue, came = build()
+
+    def fail() -> None:
+        raise LookupError("no")
+
+    queue.set("a", 1500, fail)
+    queue.set("b", 1500, lambda: came.append("b"))
+    queue.set("c", 2500, lambda: came.append("c"))
+    let_pass(clock, 3000)
+    assert came == ["b", "c"]
