@@ -20,7 +20,8 @@ from sqlalchemy.orm import Session
 from agentnet_desktop.agent.events import DeliveryStep, Direction, LogDetail, LogRow, SecurityView, Verified
 from agentnet_desktop.audit.export import Exported, ExportFormat, Source, export_log
 from agentnet_desktop.audit.filter import Filter, parse
-from agentnet_desktop.audit.verify import Report, verify_database
+from agentnet_desktop.audit.stored import verify_database
+from agentnet_desktop.audit.verify import Report
 from agentnet_desktop.store import audit_log, log_retention, log_search, settings
 from agentnet_desktop.store.audit_log import Anchor, LogEntry, Pin
 from agentnet_desktop.store.engine import Database

@@ -25,7 +25,8 @@ from agentnet_desktop.audit.exported import Footer, Header, read_header, read_li
 from agentnet_desktop.audit.filter import FilterError
 from agentnet_desktop.audit.held import held_heads
 from agentnet_desktop.audit.items import Item, NotAnExport
-from agentnet_desktop.audit.verify import Report, database_anchors
+from agentnet_desktop.audit.stored import database_anchors
+from agentnet_desktop.audit.verify import Report
 from agentnet_desktop.crypto.chain import sign_head
 from agentnet_desktop.store import contacts, settings
 from agentnet_desktop.store.audit_log import Anchor
@@ -210,12 +211,13 @@ def _judged(
 ) -> Report:
     """Verifies a file; one's own against the statements that the database has and that are older than the file."""
     header = read_header(path)
-    if agent_key(header.agent_id) != agent_key(own_id):
-        held = held_heads(db, header.agent_id, own_key, progress=tick)
-        return verify_file(path, keys=keys, held=held, progress=tick)
-    known = (anchor for anchor in database_anchors(db) if anchor.time <= header.exported_at)
-    anchors = known if header.identity_key == own_key else ()
-    return verify_file(path, keys=keys, anchors=anchors, open_end=True, progress=tick)
+    with db.snapshot() as state:
+        if agent_key(header.agent_id) != agent_key(own_id):
+            held = held_heads(state, header.agent_id, own_key, progress=tick)
+            return verify_file(path, keys=keys, held=held, progress=tick)
+        known = (anchor for anchor in database_anchors(state) if anchor.time <= header.exported_at)
+        anchors = known if header.identity_key == own_key else ()
+        return verify_file(path, keys=keys, anchors=anchors, open_end=True, progress=tick)
 
 
 def _open(path: Path, judge: Callable[[Path, Progress], Report], tick: Progress) -> OpenedExport:

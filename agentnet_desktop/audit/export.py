@@ -22,12 +22,13 @@ from typing import IO, Any
 import msgspec
 
 from agentnet_desktop.audit.items import Item, line_of, stub_line
-from agentnet_desktop.audit.verify import CHUNK, database_items
+from agentnet_desktop.audit.stored import CHUNK, database_items
 from agentnet_desktop.crypto import chain
 from agentnet_desktop.protocol.canonical import jcs
 from agentnet_desktop.store import log_search
 from agentnet_desktop.store.engine import Database
 from agentnet_desktop.store.search_terms import Term
+from agentnet_desktop.store.snapshot import Snapshot
 from relay.wire.envelope import b64encode
 
 VERSION = 1
@@ -112,9 +113,9 @@ def export_log(
     }
     partial_file = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with _private(partial_file) as out:
-            chosen = _chosen(db, terms)
-            items = _reported(database_items(db, raw=True), progress)
+        with _private(partial_file) as out, db.snapshot() as state:
+            chosen = _chosen(state, terms)
+            items = _reported(database_items(state, raw=True), progress)
             entries, stubs = writers[file_format](out, items, chosen, source, redact)
             out.flush()
             os.fsync(out.fileno())
@@ -139,11 +140,11 @@ def _reported(items: Iterator[Item], progress: Callable[[int], None] | None) -> 
         yield item
 
 
-def _chosen(db: Database, terms: Sequence[Term]) -> Callable[[int], bool]:
+def _chosen(state: Snapshot, terms: Sequence[Term]) -> Callable[[int], bool]:
     """Returns whether a filter lets an entry through; to be asked in the log's order."""
     if not terms:
         return lambda _seq: True
-    wanted = _matching(db, terms)
+    wanted = _matching(state, terms)
     upcoming = [next(wanted, None)]
 
     def asked(seq: int) -> bool:
@@ -154,9 +155,9 @@ def _chosen(db: Database, terms: Sequence[Term]) -> Callable[[int], bool]:
     return asked
 
 
-def _matching(db: Database, terms: Sequence[Term]) -> Iterator[int]:
+def _matching(state: Snapshot, terms: Sequence[Term]) -> Iterator[int]:
     after = 0
-    while found := db.read_log_sync(partial(log_search.page, terms=terms, after_seq=after, limit=CHUNK)):
+    while found := state.read(partial(log_search.page, terms=terms, after_seq=after, limit=CHUNK)):
         yield from (entry.seq for entry in found)
         after = found[-1].seq
 

@@ -17,9 +17,9 @@ from agentnet_desktop.audit.items import Item, item_of
 from agentnet_desktop.crypto.errors import CryptoError
 from agentnet_desktop.crypto.session import verify_receipt, verify_sealed
 from agentnet_desktop.store import audit_log, log_search
-from agentnet_desktop.store.engine import Database
 from agentnet_desktop.store.log_records import LogEntry
 from agentnet_desktop.store.search_terms import Term, TermField
+from agentnet_desktop.store.snapshot import Snapshot
 from relay.wire.control import AckContent, AckStatus, parse
 from relay.wire.envelope import MessageType, agent_key
 from relay.wire.errors import WireError
@@ -122,31 +122,31 @@ class GivenHeads:
 
 
 def held_heads(
-    db: Database, peer: str, identity_key: bytes, *, progress: Callable[[int], None] = lambda _place: None
+    state: Snapshot, peer: str, identity_key: bytes, *, progress: Callable[[int], None] = lambda _place: None
 ) -> HeldHeads:
     """Returns the heads of a peer's log that the receipts in a database hold. Blocks: call it from a thread.
 
     Args:
-        db: the open database of one's own log.
+        state: of the database of one's own log; it must stay open until the file was walked through.
         peer: whose heads.
         identity_key: one's own, 32 bytes.
         progress: is told 0 with each entry; what it raises ends the work.
     """
-    held = HeldHeads(peer, digests=partial(_digests, db, identity_key))
-    for entry in _entries_with(db, peer):
+    held = HeldHeads(peer, digests=partial(_digests, state, identity_key))
+    for entry in _entries_with(state, peer):
         progress(0)
         if entry.direction == "out" and entry.encrypted:
             held.made.setdefault(entry.message_id, entry.seq)
         elif entry.direction == "in" and entry.message_type == MessageType.ACK and entry.verified == "good":
-            head = _receipt(_item(db, entry))
+            head = _receipt(_item(state, entry))
             if head is not None and head.message_id in held.made:
                 held.heads.setdefault(head.head, head)
     return held
 
 
-def _entries_with(db: Database, peer: str) -> Iterator[LogEntry]:
+def _entries_with(state: Snapshot, peer: str) -> Iterator[LogEntry]:
     terms, after = (Term(TermField.WITH, agent_key(peer)),), 0
-    while found := db.read_log_sync(partial(log_search.page, terms=terms, after_seq=after, limit=_CHUNK)):
+    while found := state.read(partial(log_search.page, terms=terms, after_seq=after, limit=_CHUNK)):
         yield from (entry for entry in found if agent_key(entry.peer) == agent_key(peer))
         after = found[-1].seq
 
@@ -166,11 +166,11 @@ def _receipt(item: Item) -> HeldHead | None:
     return HeldHead(ack.log_head, ack.message_id, item.seq, time, ack.signature)
 
 
-def _digests(db: Database, identity_key: bytes, message_id: str) -> list[bytes]:
+def _digests(state: Snapshot, identity_key: bytes, message_id: str) -> list[bytes]:
     """Returns the digests of the ciphertexts that one's own log has of a message."""
     found = []
-    for entry in db.read_log_sync(partial(audit_log.by_message, message_id=message_id)):
-        envelope = read_envelope(_item(db, entry)) if entry.direction == "out" and entry.encrypted else None
+    for entry in state.read(partial(audit_log.by_message, message_id=message_id)):
+        envelope = read_envelope(_item(state, entry)) if entry.direction == "out" and entry.encrypted else None
         if envelope is None:
             continue
         try:
@@ -181,5 +181,5 @@ def _digests(db: Database, identity_key: bytes, message_id: str) -> list[bytes]:
     return found
 
 
-def _item(db: Database, entry: LogEntry) -> Item:
-    return item_of(entry, db.read_log_sync(partial(audit_log.content, seq=entry.seq)), raw=True)
+def _item(state: Snapshot, entry: LogEntry) -> Item:
+    return item_of(entry, state.read(partial(audit_log.content, seq=entry.seq)), raw=True)

@@ -1,7 +1,8 @@
 """Verifies a log: that nothing was changed, removed, added or moved, who wrote what, and what peers received.
 
-Implements docs/protocol.md, *Verifying a log*. Works on a profile's database or on an exported file, on another
-machine and without keys. It walks the log once, in order, with little memory, and names the first bad entry.
+Implements docs/protocol.md, *Verifying a log*, for whoever feeds the entries: a profile's database (`stored`) or an
+exported file (`exported`), on another machine and without keys. It takes the log once, in order, with little memory,
+and names the first bad entry.
 What it cannot find: a log that was rewritten whole by somebody who has the database's key, up to the newest
 statement about it that somebody else holds (an anchor); that is why anchors exist.
 """
@@ -9,26 +10,19 @@ statement about it that somebody else holds (an anchor); that is why anchors exi
 from __future__ import annotations
 
 import hashlib
-import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
-
-from sqlalchemy.orm import Session
 
 from agentnet_desktop.audit.authorship import Authorship
 from agentnet_desktop.audit.histories import Histories
-from agentnet_desktop.audit.items import Item, item_of
+from agentnet_desktop.audit.items import Item
 from agentnet_desktop.crypto import chain
 from agentnet_desktop.crypto.errors import CryptoError
 from agentnet_desktop.protocol.canonical import NotCanonical, jcs
-from agentnet_desktop.store import audit_log
-from agentnet_desktop.store.engine import Database
 from agentnet_desktop.store.log_records import Anchor, LogContent, details_hash
 
 MOST_PROBLEMS = 50
-CHUNK = 500
 RETENTION = "RETENTION"
 
 
@@ -302,73 +296,3 @@ def _holder(anchor: Anchor) -> str:
     return {"SIGNED": "A signed statement", "KEYRING": "The keyring"}.get(
         anchor.kind, anchor.holder or "Somebody else"
     )
-
-
-def database_items(db: Database, *, first: int = 1, raw: bool = False) -> Iterator[Item]:
-    """Returns a database's entries with all that is stored of them, in order, some hundred at a time.
-
-    Args:
-        db: the open database.
-        first: the place to begin at.
-        raw: leaves contents as JSON text, which is cheaper.
-    """
-
-    def chunk(session: Session, start: int) -> list[Item]:
-        entries = audit_log.entries_from(session, start, CHUNK)
-        if not entries:
-            return []
-        contents = audit_log.contents_of(session, entries[0].seq, entries[-1].seq)
-        steps = audit_log.steps_of(session, entries[0].seq, entries[-1].seq)
-        return [item_of(e, contents.get(e.seq), tuple(steps.get(e.seq, ())), raw=raw) for e in entries]
-
-    upcoming = db.read_log_soon(partial(chunk, start=first))
-    while found := upcoming.result():
-        upcoming = db.read_log_soon(partial(chunk, start=found[-1].seq + 1))
-        yield from found
-
-
-def database_anchors(db: Database) -> Iterator[Anchor]:
-    """Returns the statements that a database holds about its log, by place, some hundred at a time."""
-    after = 0
-    while found := db.read_log_sync(partial(audit_log.anchors_after, seq=after, limit=CHUNK)):
-        yield from found
-        after = found[-1].seq
-
-
-def _place_of(anchor: Anchor) -> int:
-    return anchor.seq
-
-
-def verify_database(
-    db: Database,
-    *,
-    own_id: str,
-    identity_key: bytes,
-    keys: Mapping[str, Iterable[bytes]] | None = None,
-    anchors: Iterable[Anchor] = (),
-    progress: Callable[[int], None] | None = None,
-) -> Report:
-    """Verifies a profile's log against itself, its stored anchors and those that the caller brings.
-
-    Blocks, for seconds on a large log: call it from a thread.
-
-    Args:
-        db: the open database.
-        own_id: whose it is.
-        identity_key: the owner's, 32 bytes.
-        keys: identity keys known otherwise, by agentId, such as the pinned ones.
-        anchors: further statements, such as the keyring's.
-        progress: is told the place of each entry.
-    """
-    brought = sorted(anchors, key=_place_of)
-    known = heapq.merge(database_anchors(db), brought, key=_place_of)
-    verifier = Verifier(own_id, keys=keys, anchors=known, identity_key=identity_key)
-    last = 0
-    for item in database_items(db):
-        verifier.feed(item)
-        last = item.seq
-        if progress is not None:
-            progress(item.seq)
-    for stray in db.read_log_sync(partial(audit_log.strays, last=last)):
-        verifier.complain(stray, "STRAY", f"There are parts of an entry {stray}, but the log ends at {last}.")
-    return verifier.finish()

@@ -93,7 +93,7 @@ async def _export(args: Namespace) -> int:
 
 
 async def _verify(args: Namespace) -> int:
-    from agentnet_desktop.audit.verify import verify_database
+    from agentnet_desktop.audit.stored import verify_database
 
     if args.file is not None:
         return _told(args, await _verified_file(args, Path(args.file)))

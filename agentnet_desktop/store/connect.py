@@ -31,9 +31,12 @@ from agentnet_desktop.store.errors import (
 KEY_BYTES = 32
 BUSY_SECONDS = 5.0
 _NO_ROOM = 256 * 1024  # bytes; SQLite grows its side files by 32 KiB and more
+# To what the write-ahead log is cut once nobody reads it any more; a long walk beside many writes lets it grow.
+_WAL_BYTES = 16 * 1024 * 1024
 _PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",
+    f"journal_size_limit = {_WAL_BYTES}",
     "cache_size = -16000",
     "temp_store = MEMORY",
 )

@@ -1,4 +1,4 @@
-"""The database: one encrypted file, one thread that writes, two that read.
+"""The database: one encrypted file, one thread that writes, two that read, and one for each walk through all of it.
 
 SQLCipher through SQLAlchemy, WAL, full durability. `write` queues a job; the writer runs what has gathered as
 one transaction, each job in a savepoint of its own, and tells the callers after the commit is on disk. Readers
@@ -9,16 +9,17 @@ have their own read-only connections and never wait for the writer. Any asyncio 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from agentnet_desktop.store.errors import ReadOnly, StoreError
+from agentnet_desktop.store.errors import DatabaseClosed, ReadOnly, StoreError
 from agentnet_desktop.store.opening import open_file
 from agentnet_desktop.store.reader import Reader
+from agentnet_desktop.store.snapshot import Snapshot
 from agentnet_desktop.store.writer import Writer
 
 T = TypeVar("T")
@@ -28,9 +29,20 @@ Job = Callable[[Session], T]
 class Database:
     """An open database. Make one with `open`; close it with `close` or `close_sync`."""
 
-    def __init__(self, path: Path, writer: Writer | None, reader: Reader, log_reader: Reader) -> None:
+    def __init__(
+        self,
+        path: Path,
+        writer: Writer | None,
+        reader: Reader,
+        log_reader: Reader,
+        snapshot: Callable[[Callable[[Snapshot], None]], Snapshot],
+    ) -> None:
         """Use `open`."""
         self.path = path
+        self._snapshot = snapshot
+        self._snapshots: set[Snapshot] = set()
+        self._lock = threading.Lock()
+        self._closed = False
         self._writer = writer
         self._reader = reader
         self._log_reader = log_reader
@@ -62,7 +74,11 @@ class Database:
             if writer is not None:
                 writer.close()
             raise
-        return cls(path, writer, readers[0], readers[1])
+
+        def snapshot(ended: Callable[[Snapshot], None]) -> Snapshot:  # no `partial`: its repr would show the key
+            return Snapshot(path, key, ended=ended)
+
+        return cls(path, writer, readers[0], readers[1], snapshot)
 
     async def write(self, job: Job[T]) -> T:
         """Runs a job on the writer's thread and returns its result after it is durable.
@@ -91,13 +107,22 @@ class Database:
         """Like `read`, blocking; not for a thread that runs a loop."""
         return self._reader.submit(job).result()
 
-    def read_log_sync(self, job: Job[T]) -> T:
-        """Like `read_log`, blocking; not for a thread that runs a loop."""
-        return self._log_reader.submit(job).result()
+    def snapshot(self) -> Snapshot:
+        """Returns the database's state at this moment, for a walk of many jobs; close it when done. Blocks.
 
-    def read_log_soon(self, job: Job[T]) -> Future[T]:
-        """Like `read_log`, without waiting: for those who work on one part while the next is read."""
-        return self._log_reader.submit(job)
+        Raises:
+            StoreError: the database is closed, or the file does not open once more.
+        """
+        with self._lock:
+            if self._closed:
+                raise DatabaseClosed(self.path)
+            made = self._snapshot(self._forget)
+            self._snapshots.add(made)
+        return made
+
+    def _forget(self, ended: Snapshot) -> None:
+        with self._lock:
+            self._snapshots.discard(ended)
 
     def interrupt(self) -> None:
         """Cancels the search that runs at this moment, which raises `ReadCancelled` at its caller."""
@@ -109,6 +134,11 @@ class Database:
 
     def close_sync(self) -> None:
         """Like `close`, blocking. A second call does nothing."""
+        with self._lock:
+            self._closed = True
+            standing = list(self._snapshots)
+        for state in standing:  # which would keep the write-ahead log from being emptied
+            state.close()
         self._reader.close()
         self._log_reader.close()
         if self._writer is not None:

@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
@@ -47,6 +48,7 @@ class Reader:
         try:
             with told(path):
                 self._connection = self._engine.connect()
+            self._opened(path, self._connection)
         except BaseException:
             self._engine.dispose()
             raise
@@ -54,6 +56,13 @@ class Reader:
         self._raw.set_progress_handler(lambda: self._stop, _STEPS)
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+
+    def _opened(self, path: Path, connection: Connection) -> None:
+        """Is called once, with the open connection."""
+
+    def _transaction(self, connection: Connection) -> AbstractContextManager[object]:
+        """Returns the transaction of one job."""
+        return connection.begin()
 
     def submit(self, job: Callable[[Session], T]) -> Future[T]:
         """Queues a reading job.
@@ -123,7 +132,7 @@ class Reader:
             self._running = queued
         with (
             Outcome(queued, self._told),
-            connection.begin(),
+            self._transaction(connection),
             session_on(connection) as session,
         ):
             queued.result = queued.job(session)

@@ -152,8 +152,10 @@ class Writer:
 
     def _checkpoint(self, connection: Connection) -> None:
         """Empties the write-ahead log into the file; a reader or a full disk may prevent it, which loses nothing."""
+        raw = raw_connection(connection)
         try:
-            raw_connection(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            raw.execute("PRAGMA busy_timeout = 0")  # another process may walk through the log for long
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlcipher3.DatabaseError as error:
             if fault(self._path, error) is None:
                 raise

@@ -14,12 +14,13 @@ from sqlalchemy.orm import Session
 
 from agentnet_desktop.audit.exported import verify_file
 from agentnet_desktop.audit.items import Item
-from agentnet_desktop.audit.verify import Report, Verifier, database_items
+from agentnet_desktop.audit.verify import Report, Verifier
 from agentnet_desktop.crypto import chain
 from agentnet_desktop.protocol.canonical import jcs
 from agentnet_desktop.store import audit_log
 from agentnet_desktop.store.audit_log import Anchor
 from tests.agent.conftest import WEEK, Peer, World, draft
+from tests.audit.conftest import entries
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def changes(item: Item) -> list[Item]:
 
 
 async def test_every_change_of_every_entry_is_found_in_its_place(spoken: Peer) -> None:
-    items = list(database_items(spoken.db))
+    items = entries(spoken.db)
     assert len(items) > 25
     assert judged(items, spoken).intact
     chosen = random.Random(4)
@@ -77,7 +78,7 @@ async def test_every_change_of_every_entry_is_found_in_its_place(spoken: Peer) -
 
 
 async def test_every_deletion_insertion_swap_and_truncation_is_found_in_its_place(spoken: Peer) -> None:
-    items = list(database_items(spoken.db))
+    items = entries(spoken.db)
     for place in range(len(items) - 1):
         forged = {
             "deleted": [*items[:place], *items[place + 1 :]],
@@ -93,7 +94,7 @@ async def test_every_deletion_insertion_swap_and_truncation_is_found_in_its_plac
 
 
 async def test_a_log_made_anew_from_any_place_is_found_by_a_signed_head(spoken: Peer) -> None:
-    items = list(database_items(spoken.db))
+    items = entries(spoken.db)
     for left_out in range(len(items)):
         previous, forged = chain.GENESIS, []
         for place, item in enumerate([*items[:left_out], *items[left_out + 1 :]], 1):
@@ -110,7 +111,7 @@ async def test_rows_removed_together_with_what_the_database_says_of_them_are_fou
 ) -> None:
     """What the threat model states: the database's own anchors go with the rows; the key store's do not."""
     end = await spoken.db.read(audit_log.head)
-    items = list(database_items(spoken.db))[:3]  # whose deliveries have no step after them
+    items = entries(spoken.db)[:3]  # whose deliveries have no step after them
     quiet = Verifier(spoken.agent_id, identity_key=spoken.identity.public)
     told = Verifier(
         spoken.agent_id,
@@ -190,7 +191,7 @@ async def test_a_delivery_state_that_is_changed_is_found_in_its_place(spoken: Pe
 
 async def test_a_receipt_that_came_covers_the_step_that_it_caused(spoken: Peer) -> None:
     """So even the log's very last step cannot be taken away: the receipt's own entry names it."""
-    items = list(database_items(spoken.db))
+    items = entries(spoken.db)
     made_by = {step.state: items[step.after_seq] for item in items for step in item.steps[1:]}
     assert made_by["DELIVERED"].text("messageType") == "ACK"
     assert made_by["ROUTED"].text("messageType") == "ACK"

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from agentnet_desktop.audit.items import Item
+from agentnet_desktop.audit.stored import database_items
 from agentnet_desktop.crypto import chain, handshake, session
 from agentnet_desktop.crypto.keys import EphemeralKey, IdentityKey
 from agentnet_desktop.store import audit_log
@@ -31,6 +33,12 @@ def db(tmp_path: Path) -> Iterator[Database]:
     fresh = Database.open(tmp_path / "agent.db", bytes(range(32)), now_ms=lambda: NOW)
     yield fresh
     fresh.close_sync()
+
+
+def entries(db: Database) -> list[Item]:
+    """All entries of a log, as verifying takes them."""
+    with db.snapshot() as state:
+        return list(database_items(state))
 
 
 def fixed(label: str, length: int = 32) -> bytes:

@@ -40,8 +40,15 @@ def export(talk: Talk, folder: Path, *, at: int, redact: bool = False, only: str
 def judged(talk: Talk, path: Path) -> Report:
     """What Alice finds in Bob's file."""
     alice = talk.alice
-    held = held_heads(alice.db, "bob", alice.identity.public)
-    return verify_file(path, keys={"bob": [talk.bob.identity.public]}, held=held)
+    with alice.db.snapshot() as state:
+        held = held_heads(state, "bob", alice.identity.public)
+        return verify_file(path, keys={"bob": [talk.bob.identity.public]}, held=held)
+
+
+def held_by_alice(talk: Talk, peer: str) -> HeldHeads:
+    """What Alice holds of a peer, for those who check no file with it."""
+    with talk.alice.db.snapshot() as state:
+        return held_heads(state, peer, talk.alice.identity.public)
 
 
 def rewrite(talk: Talk, path: Path, left_out: int) -> None:
@@ -165,10 +172,11 @@ def test_a_message_in_the_file_dates_it_though_its_head_is_not_held(talk: Talk, 
 
 def test_heads_under_another_key_are_about_another_log(talk: Talk, tmp_path: Path) -> None:
     alice = talk.alice
-    held = held_heads(alice.db, "bob", alice.identity.public)
-    assert len(held.heads) == 3
-    assert held.missing(talk.bob.identity.public, NOW + HOUR) is not None
-    assert held.missing(alice.identity.public, NOW + HOUR) is None
+    with alice.db.snapshot() as state:
+        held = held_heads(state, "bob", alice.identity.public)
+        assert len(held.heads) == 3
+        assert held.missing(talk.bob.identity.public, NOW + HOUR) is not None
+        assert held.missing(alice.identity.public, NOW + HOUR) is None
 
 
 def test_only_receipts_that_verified_are_held(talk: Talk) -> None:
@@ -178,12 +186,12 @@ def test_only_receipts_that_verified_are_held(talk: Talk) -> None:
         session.connection().exec_driver_sql("UPDATE log_entry SET verified = 'bad' WHERE seq = 4")
 
     alice.db.write_sync(doubt)
-    held = held_heads(alice.db, "BOB", alice.identity.public)
+    held = held_by_alice(talk, "BOB")
     assert [head.entry for head in held.heads.values()] == [8, 12]
     alice.db.write_sync(lambda s: log_retention.forget_before(s, NOW + 9_000, NOW))
-    left = held_heads(alice.db, "bob", alice.identity.public)
+    left = held_by_alice(talk, "bob")
     assert [head.entry for head in left.heads.values()] == [12]
 
 
 def test_heads_of_others_are_not_this_peers(talk: Talk) -> None:
-    assert held_heads(talk.alice.db, "carol", talk.alice.identity.public).heads == {}
+    assert held_by_alice(talk, "carol").heads == {}

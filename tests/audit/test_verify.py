@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.audit.items import Item
-from agentnet_desktop.audit.verify import Report, Verifier, database_items, verify_database
+from agentnet_desktop.audit.stored import verify_database
+from agentnet_desktop.audit.verify import Report, Verifier
 from agentnet_desktop.crypto import chain
 from agentnet_desktop.crypto.keys import IdentityKey, fingerprint
 from agentnet_desktop.protocol.canonical import jcs
@@ -19,7 +20,7 @@ from agentnet_desktop.store import audit_log
 from agentnet_desktop.store.audit_log import Anchor, NewEntry
 from agentnet_desktop.store.engine import Database
 
-from .conftest import Party, Talk, fixed
+from .conftest import Party, Talk, entries, fixed
 
 Change = Callable[[list[Item]], list[Item]]
 
@@ -113,7 +114,7 @@ def test_every_changed_column_of_every_row_is_found(talk: Talk, table: str, colu
 
 
 def test_every_deleted_entry_is_named(talk: Talk) -> None:
-    items = list(database_items(talk.alice.db))
+    items = entries(talk.alice.db)
     for place in range(len(items) - 1):
         report = of_items(items[:place] + items[place + 1 :], talk.alice)
         bad = report.first_bad
@@ -132,7 +133,7 @@ def renumbered(items: list[Item]) -> list[Item]:
 
 @pytest.mark.parametrize("place", range(13))
 def test_every_swap_is_found_where_it_begins(talk: Talk, place: int) -> None:
-    items = list(database_items(talk.alice.db))
+    items = entries(talk.alice.db)
     items[place], items[place + 1] = items[place + 1], items[place]
     for forged in (items, renumbered(items)):
         bad = of_items(forged, talk.alice).first_bad
@@ -142,7 +143,7 @@ def test_every_swap_is_found_where_it_begins(talk: Talk, place: int) -> None:
 
 @pytest.mark.parametrize("place", range(15))
 def test_every_insertion_is_found_where_it_is(talk: Talk, place: int) -> None:
-    items = list(database_items(talk.alice.db))
+    items = entries(talk.alice.db)
     forged = [*items[:place], items[3], *items[place:]]
     for attempt in (forged, renumbered(forged)):
         bad = of_items(attempt, talk.alice).first_bad
@@ -153,7 +154,7 @@ def test_every_insertion_is_found_where_it_is(talk: Talk, place: int) -> None:
 
 def test_every_truncation_is_found_by_the_signed_head(talk: Talk) -> None:
     end = talk.alice.db.read_sync(audit_log.anchors)[-1]
-    items = list(database_items(talk.alice.db))
+    items = entries(talk.alice.db)
     for length in range(len(items)):
         bad = of_items(items[:length], talk.alice, anchors=(end,)).first_bad
         assert bad is not None
@@ -174,7 +175,7 @@ def rebuilt(items: list[Item]) -> list[Item]:
 
 
 def test_a_log_rewritten_whole_is_found_by_what_others_hold(talk: Talk) -> None:
-    items = list(database_items(talk.alice.db))
+    items = entries(talk.alice.db)
     forged = rebuilt(items[:5] + items[6:])
     held = talk.alice.db.read_sync(audit_log.anchors)
     report = of_items(forged, talk.alice, anchors=tuple(held))
@@ -194,7 +195,7 @@ def test_content_that_was_not_signed_is_found(talk: Talk) -> None:
     """A forger with the database's key changes what was said, its hashes, and the chain after it."""
     import hashlib
 
-    items = list(database_items(talk.alice.db))
+    items = entries(talk.alice.db)
     place = next(p for p, item in enumerate(items) if item.plaintext is not None)
     plaintext = (items[place].plaintext or b"").replace(b"question 0", b"question 9")
     body = {**(items[place].body or {}), "plaintextHash": hashlib.sha256(plaintext).hexdigest()}
@@ -221,7 +222,7 @@ def test_a_delivery_without_its_receipt_is_found(talk: Talk) -> None:
 
 
 def test_fields_that_disagree_with_the_wire_are_found(talk: Talk) -> None:
-    items = list(database_items(talk.alice.db))
+    items = entries(talk.alice.db)
     items[4] = replace(items[4], body={**(items[4].body or {}), "peer": "carol"})
     problems = of_items(rebuilt(items), talk.alice).problems
     assert (problems[0].seq, problems[0].kind) == (5, "FIELDS")

@@ -1,0 +1,95 @@
+"""Walks through the log that a profile's database holds, in one unchanging state of it, and verifies it.
+
+Implements docs/protocol.md, *Verifying a log*, for a database. Entries, their bytes, their delivery states and the
+statements about them are all of one moment, whatever the agent beside does meanwhile. What is right is `verify`'s to
+say.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+
+from sqlalchemy.orm import Session
+
+from agentnet_desktop.audit.items import Item, item_of
+from agentnet_desktop.audit.verify import Report, Verifier
+from agentnet_desktop.store import audit_log
+from agentnet_desktop.store.engine import Database
+from agentnet_desktop.store.log_records import Anchor
+from agentnet_desktop.store.snapshot import Snapshot
+
+CHUNK = 500
+
+
+def database_items(state: Snapshot, *, raw: bool = False) -> Iterator[Item]:
+    """Returns all entries with all that is stored of them, in order; reads some hundred at a time.
+
+    Args:
+        state: of the database.
+        raw: leaves contents as JSON text, which is cheaper.
+    """
+
+    def chunk(session: Session, start: int) -> list[Item]:
+        entries = audit_log.entries_from(session, start, CHUNK)
+        if not entries:
+            return []
+        contents = audit_log.contents_of(session, entries[0].seq, entries[-1].seq)
+        steps = audit_log.steps_of(session, entries[0].seq, entries[-1].seq)
+        return [item_of(e, contents.get(e.seq), tuple(steps.get(e.seq, ())), raw=raw) for e in entries]
+
+    upcoming = state.read_soon(partial(chunk, start=1))
+    while found := upcoming.result():
+        upcoming = state.read_soon(partial(chunk, start=found[-1].seq + 1))
+        yield from found
+
+
+def database_anchors(state: Snapshot) -> Iterator[Anchor]:
+    """Returns the statements that a database holds about its log, by place, some hundred at a time."""
+    after = 0
+    while found := state.read(partial(audit_log.anchors_after, seq=after, limit=CHUNK)):
+        yield from found
+        after = found[-1].seq
+
+
+def verify_database(
+    db: Database,
+    *,
+    own_id: str,
+    identity_key: bytes,
+    keys: Mapping[str, Iterable[bytes]] | None = None,
+    anchors: Iterable[Anchor] = (),
+    progress: Callable[[int], None] | None = None,
+) -> Report:
+    """Verifies a profile's log against itself, its stored anchors and those that the caller brings.
+
+    Blocks, for seconds on a large log: call it from a thread. An agent may go on working beside it: what it does
+    after the call has begun is neither seen nor held up.
+
+    Args:
+        db: the open database.
+        own_id: whose it is.
+        identity_key: the owner's, 32 bytes.
+        keys: identity keys known otherwise, by agentId, such as the pinned ones.
+        anchors: further statements, such as the keyring's; made before this call.
+        progress: is told the place of each entry.
+    """
+    brought = sorted(anchors, key=_place_of)
+    with db.snapshot() as state:
+        known = heapq.merge(database_anchors(state), brought, key=_place_of)
+        verifier = Verifier(own_id, keys=keys, anchors=known, identity_key=identity_key)
+        last = 0
+        for item in database_items(state):
+            verifier.feed(item)
+            last = item.seq
+            if progress is not None:
+                progress(item.seq)
+        for stray in state.read(partial(audit_log.strays, last=last)):
+            words = f"There are parts of an entry {stray}, but the log ends at {last}."
+            verifier.complain(stray, "STRAY", words)
+        return verifier.finish()
+
+
+def _place_of(anchor: Anchor) -> int:
+    return anchor.seq
