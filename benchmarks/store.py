@@ -21,6 +21,8 @@ from sqlalchemy.orm import Session
 
 from agentnet_desktop.audit.export import ExportFormat, Source, export_log
 from agentnet_desktop.audit.filter import parse
+from agentnet_desktop.crypto.chain import sign_export
+from agentnet_desktop.crypto.keys import IdentityKey
 from agentnet_desktop.store import audit_log, log_search, outbox
 from agentnet_desktop.store.audit_log import NewEntry
 from agentnet_desktop.store.engine import Database
@@ -234,7 +236,9 @@ def filter_table(db: Database, plain: Plain, rows: int) -> Table:
 def proof_table(db: Database, folder: Path, rows: int) -> Table:
     """Measures exporting and verifying the whole log, and the memory that it takes."""
     table = Table(f"Export of {rows:,} rows", ["", "rows/s", "MB written", "MB of memory more"])
-    source = Source("agent", KEY, "wss://relay.example", START)
+    identity = IdentityKey.from_seed(KEY)
+    sign = partial(sign_export, identity)
+    source = Source("agent", identity.public, "wss://relay.example", START, sign)
     plain = folder / "plain.jsonl"
     for file_format in ExportFormat:
         before = resident()

@@ -1392,6 +1392,26 @@ CLAUSES = (
     ),
     Clause(
         "13.1",
+        "An export is its owner's alone: another name, another key, an unsigned end or a changed first line is found.",
+        (
+            "tests/audit/test_exported.py::test_a_file_under_another_agents_name_is_found_at_the_first_entry_that_knows_better",
+            "tests/audit/test_exported.py::test_a_file_cut_off_and_signed_by_a_strangers_key_is_found",
+            "tests/audit/test_exported.py::test_a_file_whose_end_nobody_signed_is_not_intact",
+            "tests/audit/test_exported.py::test_a_changed_first_line_is_found",
+            "tests/audit/test_exported.py::test_an_export_of_the_older_form_is_refused_in_words",
+            "tests/crypto/test_chain.py::test_an_export_is_signed_with_its_end_its_delivery_steps_and_its_first_line",
+        ),
+    ),
+    Clause(
+        "13.1",
+        "No delivery step of an export can be changed, whatever covers it; what only the owner vouches for is counted.",
+        (
+            "tests/audit/test_exported.py::test_a_delivery_that_was_changed_is_found_in_every_form_of_export",
+            "tests/audit/test_exported.py::test_a_delivery_that_only_the_owner_vouches_for_is_counted",
+        ),
+    ),
+    Clause(
+        "13.1",
         "Verifying names the first bad entry.",
         (
             "tests/audit/test_verify.py::test_every_changed_column_of_every_row_is_found",

@@ -27,7 +27,7 @@ from agentnet_desktop.audit.held import held_heads
 from agentnet_desktop.audit.items import Item, NotAnExport
 from agentnet_desktop.audit.stored import database_anchors
 from agentnet_desktop.audit.verify import Report
-from agentnet_desktop.crypto.chain import sign_head
+from agentnet_desktop.crypto.chain import sign_export
 from agentnet_desktop.store import contacts, settings
 from agentnet_desktop.store.audit_log import Anchor
 from agentnet_desktop.store.engine import Database
@@ -133,7 +133,7 @@ class Proof:
             identity_key=self._ground.identity.public,
             relay_url=self._ground.relay_url,
             exported_at=self._ground.clock(),
-            sign=partial(sign_head, self._ground.identity),
+            sign=partial(sign_export, self._ground.identity),
             filter_text=expr,
             keys=await self._ground.db.read(_pinned),
         )

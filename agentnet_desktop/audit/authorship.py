@@ -1,7 +1,8 @@
 """Who signed what an entry holds: signatures, commitments and receipts, checked from the wire bytes alone.
 
 Implements docs/protocol.md, *Verifying a log*, steps that need no session keys. Keys of peers are learnt from
-the handshakes in the log itself and from the caller; whether a key is a person's is for people to compare.
+the handshakes in the log itself and from the caller; whether a key is a person's is for people to compare. The log's
+owner has one key, which the log names and which never changes: nothing of another's goes under the owner's name.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Authorship:
     """Checks entries one after the other and remembers only what later ones need."""
 
     own_id: str
+    own_key: bytes  # 32 bytes
     keys: dict[str, set[bytes]] = field(default_factory=dict)  # by agentId in lower case
     signatures: int = 0
     commitments: int = 0
@@ -35,25 +37,30 @@ class Authorship:
     _waiting: dict[str, dict[bytes, int]] = field(default_factory=dict)  # ciphertexts sent, by message id
     _claimed: dict[str, int] = field(default_factory=dict)  # entries that say DELIVERED, by message id
 
+    def __post_init__(self) -> None:
+        self.keys[agent_key(self.own_id)] = {self.own_key}
+
     def learn(self, agent_id: str, keys: Iterable[bytes]) -> None:
-        """Adds identity keys (32 bytes each) of an agent."""
+        """Adds identity keys (32 bytes each) of an agent; the log's owner has but the one that is known."""
+        if agent_key(agent_id) == agent_key(self.own_id):
+            return
         self.keys.setdefault(agent_key(agent_id), set()).update(keys)
 
     def check(self, item: Item) -> list[Finding]:
         """Returns what is wrong with an entry's bytes; an empty list where nothing is, or nothing is disclosed."""
         if item.body is None or item.wire is None or item.text("verified") == "bad":
             return []
-        if item.state == "REFUSED" or item.text("state") == "REFUSED":
+        if item.text("state") == "REFUSED":  # as it first was, which the entry's hash covers
             return []
         envelope = read_envelope(item)
         if envelope is None:
             return [("WIRE_UNREADABLE", "its wire bytes are no envelope of the protocol")]
-        found = _agrees(item, envelope)
+        found = _agrees(item, envelope, self.own_id)
         try:
             if envelope.message_type is MessageType.ENCRYPTED:
                 found += self._sealed(item, envelope)
             elif envelope.message_type is MessageType.HANDSHAKE:
-                self._handshake(item, envelope)
+                found += self._handshake(item, envelope)
             elif envelope.message_type is MessageType.ACK:
                 found += self._receipt(item, envelope)
         except WireError as error:
@@ -83,6 +90,9 @@ class Authorship:
                 break
             except CryptoError:
                 continue
+        if digest is None and outgoing:
+            words = f"it is not signed with the key that this log names as that of {self.own_id}"
+            return [("IDENTITY", words)]
         if digest is None:
             return [
                 (
@@ -104,9 +114,14 @@ class Authorship:
                 self._claimed.setdefault(envelope.message_id, item.seq)
         return found
 
-    def _handshake(self, item: Item, envelope: Envelope) -> None:
-        if item.text("direction") == "out" or item.text("verified") == "good":
-            self.learn(envelope.sender_id, (parse(HandshakeContent, envelope.content).identity_key,))
+    def _handshake(self, item: Item, envelope: Envelope) -> list[Finding]:
+        shown = parse(HandshakeContent, envelope.content).identity_key
+        if item.text("direction") != "out":
+            if item.text("verified") == "good":
+                self.learn(envelope.sender_id, (shown,))
+        elif shown != self.own_key:
+            return [("IDENTITY", f"{self.own_id} shows another key in it than the one that this log names")]
+        return []
 
     def _receipt(self, item: Item, envelope: Envelope) -> list[Finding]:
         content = parse(AckContent, envelope.content)
@@ -145,19 +160,22 @@ def read_envelope(item: Item) -> Envelope | None:
     return elements[0].envelope
 
 
-def _agrees(item: Item, envelope: Envelope) -> list[Finding]:
-    """Compares the entry's fields with the envelope's own."""
+def _agrees(item: Item, envelope: Envelope, own_id: str) -> list[Finding]:
+    """Compares the entry's fields, and whose log it is, with what the envelope says."""
     outgoing = item.text("direction") == "out"
+    ours, theirs = envelope.sender_id, envelope.recipient_id
+    if not outgoing:
+        ours, theirs = theirs, ours
     pairs = {
         "messageId": (item.text("messageId"), envelope.message_id),
         "conversationId": (item.text("conversationId"), envelope.conversation_id),
-        "peer": (
-            item.text("peer").lower(),
-            agent_key(envelope.recipient_id if outgoing else envelope.sender_id),
-        ),
+        "peer": (agent_key(item.text("peer")), agent_key(theirs)),
     }
-    return [
+    found = [
         ("FIELDS", f"its {name} is not the one in its wire bytes")
-        for name, (ours, theirs) in pairs.items()
-        if ours != theirs
+        for name, (said, shown) in pairs.items()
+        if said != shown
     ]
+    if agent_key(ours) != agent_key(own_id):
+        found.append(("OWNER", f"it is a message of {ours}, and this is said to be the log of {own_id}"))
+    return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +22,8 @@ from typing import IO, Any
 
 import msgspec
 
-from agentnet_desktop.audit.items import Item, line_of, stub_line
+from agentnet_desktop.audit.histories import ShownSteps
+from agentnet_desktop.audit.items import VERSION, Item, line_of, stub_line
 from agentnet_desktop.audit.stored import CHUNK, database_items
 from agentnet_desktop.crypto import chain
 from agentnet_desktop.protocol.canonical import jcs
@@ -31,7 +33,6 @@ from agentnet_desktop.store.search_terms import Term
 from agentnet_desktop.store.snapshot import Snapshot
 from relay.wire.envelope import b64encode
 
-VERSION = 1
 _ENCODER = msgspec.json.Encoder()
 _CSV_COLUMNS = (
     "seq",
@@ -67,7 +68,9 @@ class Source:
     identity_key: bytes  # 32 bytes
     relay_url: str
     exported_at: int  # ms
-    sign: Callable[[int, bytes], bytes] | None = None  # signs (place, hash) of the log's end; 64 bytes
+    sign: Callable[
+        [int, bytes, bytes, bytes], bytes
+    ]  # `chain.sign_export` with the owner's identity; 64 bytes
     filter_text: str = ""
     keys: Mapping[str, Iterable[bytes]] = field(default_factory=dict)  # peers' pinned keys, by agentId
 
@@ -176,8 +179,9 @@ def _jsonl(
     }
     out.write(_ENCODER.encode(header) + b"\n")
     entries = stubs = 0
-    seq, head = 0, chain.GENESIS
+    seq, head, steps = 0, chain.GENESIS, ShownSteps()
     for item in items:
+        steps.feed(item)
         if chosen(item.seq):
             out.write(_ENCODER.encode(line_of(item, redact=redact)) + b"\n")
             entries += 1
@@ -185,8 +189,15 @@ def _jsonl(
             out.write(_ENCODER.encode(stub_line(item, chain.body_hash(jcs(item.body)))) + b"\n")
             stubs += 1
         seq, head = item.seq, item.entry_hash
-    signature = None if source.sign is None else b64encode(source.sign(seq, head))
-    footer = {"end": True, "entries": entries + stubs, "seq": seq, "hash": head.hex(), "signature": signature}
+    signature = source.sign(seq, head, steps.digest, hashlib.sha256(jcs(header)).digest())
+    footer = {
+        "end": True,
+        "entries": entries + stubs,
+        "seq": seq,
+        "hash": head.hex(),
+        "stepsDigest": steps.digest.hex(),
+        "signature": b64encode(signature),
+    }
     out.write(_ENCODER.encode(footer) + b"\n")
     return entries, stubs
 

@@ -5,23 +5,52 @@ Implements docs/protocol.md, *Verifying a log*, for files that `export` wrote.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from agentnet_desktop.audit.held import GivenHeads, HeldHeads
-from agentnet_desktop.audit.items import Item, NotAnExport, item_from
-from agentnet_desktop.audit.verify import Report, Verifier
+from agentnet_desktop.audit.histories import ShownSteps
+from agentnet_desktop.audit.items import VERSION, Hash, Item, NotAnExport, Place, item_from
+from agentnet_desktop.audit.verify import MOST_PROBLEMS, Problem, Report, Verifier
 from agentnet_desktop.crypto import chain
 from agentnet_desktop.crypto.errors import CryptoError
+from agentnet_desktop.protocol.canonical import NotCanonical, jcs
 from agentnet_desktop.store.log_records import Anchor
 from relay.wire.envelope import agent_key, b64decode
 from relay.wire.errors import WireError
 
 LONGEST_LINE = 16 * 1024 * 1024  # bytes
+_OLD = (
+    "The file is an export of the older form, which proves neither whose log it is nor its deliveries. "
+    "Have the log exported again with this version."
+)
+
+
+class _HeaderLine(msgspec.Struct, rename="camel"):
+    """The first line of an export, beside its version."""
+
+    agent_id: str
+    identity_key: str
+    keys: dict[str, list[str]]
+    exported_at: Place
+    filter: str
+    redacted: bool
+
+
+class _FooterLine(msgspec.Struct, rename="camel"):
+    """The last line of an export."""
+
+    end: Literal[True]
+    entries: Place
+    seq: Place
+    hash: Hash
+    steps_digest: Hash
+    signature: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +63,7 @@ class Header:
     exported_at: int
     filter_text: str
     redacted: bool
+    digest: bytes  # SHA-256 of its canonical form, which the signature over the end covers
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +73,7 @@ class Footer:
     entries: int
     seq: int
     entry_hash: bytes
+    steps_digest: bytes
     signature: bytes | None
 
 
@@ -75,25 +106,31 @@ def verify_file(
     # Keys that the caller knows of an agent stand instead of those that the file claims.
     given = {agent_key(peer): tuple(found) for peer, found in (keys or {}).items()}
     known = {peer: found for peer, found in header.keys.items() if agent_key(peer) not in given} | given
-    verifier = Verifier(header.agent_id, keys=known, anchors=brought, identity_key=header.identity_key)
+    verifier = Verifier(header.agent_id, identity_key=header.identity_key, keys=known, anchors=brought)
     for theirs in given.get(agent_key(header.agent_id), ()):
         if theirs != header.identity_key:
             verifier.complain(
                 0, "IDENTITY", "The file names another identity key than the one known for its agent."
             )
-    footer = _walk(path, verifier, held, progress)
+    footer, steps = _walk(path, verifier, held, progress)
     if held is not None:
         _check_held(verifier, header, held)
-    report = verifier.finish(whole=not header.redacted, open_end=open_end)
-    _check_end(verifier, header, footer, report)
-    return verifier.finish(whole=False, open_end=open_end) if footer is None or report.intact else report
+    report = verifier.finish(whole=not header.redacted and footer is not None, open_end=open_end)
+    wrong = _wrong_end(header, footer, report, steps, verifier.first_loose)
+    if wrong is not None:
+        return replace(report, problems=(*report.problems, wrong)[:MOST_PROBLEMS])
+    return replace(report, anchored_to=max(report.anchored_to, report.last))
 
 
 def _walk(
     path: Path, verifier: Verifier, held: HeldHeads | None, progress: Callable[[int], None] | None
-) -> Footer | None:
-    """Feeds a file's entries to those who check them; returns its last line, or None: it has none."""
-    given_out = GivenHeads()
+) -> tuple[Footer | None, bytes]:
+    """Feeds a file's entries to those who check them.
+
+    Returns:
+        The last line, or None: there is none; and the hash over all delivery steps in the file.
+    """
+    given_out, steps = GivenHeads(), ShownSteps()
     footer, last = None, 0
     try:
         for part in read_lines(path):
@@ -103,6 +140,7 @@ def _walk(
             if footer is not None:
                 raise NotAnExport("The file goes on after its end.")
             verifier.feed(part)
+            steps.feed(part)
             last = part.seq
             if wrong := given_out.feed(part):
                 verifier.complain(last, "OWN_RECEIPT", wrong)
@@ -112,7 +150,11 @@ def _walk(
                 progress(last)
     except NotAnExport as error:
         verifier.complain(last + 1, "UNREADABLE", f"After entry {last}: {error}")
-    return footer
+    except RecursionError:
+        verifier.complain(
+            last + 1, "UNREADABLE", f"After entry {last}: A line of the file is nested too deep."
+        )
+    return footer, steps.digest
 
 
 def _check_held(verifier: Verifier, header: Header, held: HeldHeads) -> None:
@@ -122,25 +164,32 @@ def _check_held(verifier: Verifier, header: Header, held: HeldHeads) -> None:
         verifier.complain(missing.after + 1, "HEAD_MISSING", missing.sentence)
 
 
-def _check_end(verifier: Verifier, header: Header, footer: Footer | None, report: Report) -> None:
+def _wrong_end(
+    header: Header, footer: Footer | None, report: Report, steps: bytes, first_loose: int
+) -> Problem | None:
+    """Returns what is wrong with the file's end, or None: its owner signed it as it is."""
+    beyond = report.last + 1
     if footer is None:
-        verifier.complain(
-            report.last + 1, "TRUNCATED", "The file ends before its last line: its end was cut off."
-        )
-        return
+        return Problem(beyond, "TRUNCATED", "The file ends before its last line: its end was cut off.")
     if (footer.entries, footer.seq, footer.entry_hash) != (report.entries, report.last, report.head):
         words = (
             f"The file's last line speaks of {footer.entries} entries up to {footer.seq}; others are there."
         )
-        verifier.complain(report.last + 1, "TRUNCATED", words)
-        return
-    if footer.signature is not None:
-        try:
-            chain.verify_head(header.identity_key, footer.seq, footer.entry_hash, footer.signature)
-        except CryptoError:
-            verifier.complain(footer.seq, "SIGNATURE", "The signature over the log's end does not verify.")
-        else:
-            verifier.signed_end(footer.seq)
+        return Problem(beyond, "TRUNCATED", words)
+    if footer.signature is None:
+        words = f"The file's end is not signed: nobody says that it is a log of {header.agent_id}, and whole."
+        return Problem(footer.seq, "UNSIGNED", words)
+    if footer.steps_digest != steps:
+        words = "The delivery steps in the file are not those that its last line names: one was changed, added or removed."
+        return Problem(first_loose or footer.seq, "HISTORY", words)
+    try:
+        chain.verify_export(
+            header.identity_key, footer.seq, footer.entry_hash, steps, header.digest, footer.signature
+        )
+    except CryptoError:
+        words = "The signature over the file's first line, delivery steps and end does not verify."
+        return Problem(footer.seq, "SIGNATURE", words)
+    return None
 
 
 def read_header(path: Path) -> Header:
@@ -152,21 +201,21 @@ def read_header(path: Path) -> Header:
     with path.open("rb") as file:
         line = _object(file.readline(LONGEST_LINE))
     try:
-        if line["agentnetLog"] != 1:
-            raise NotAnExport("The file was exported by a newer version of AgentNet Desktop.")
-        key = b64decode(line["identityKey"], field="identityKey", length=32)
+        if line["agentnetLog"] != VERSION:
+            newer = "The file was exported by a newer version of AgentNet Desktop."
+            raise NotAnExport(_OLD if line["agentnetLog"] == 1 else newer)
+        said = msgspec.convert(line, _HeaderLine)
+        key = b64decode(said.identity_key, field="identityKey", length=32)
         keys = {
-            str(peer): tuple(b64decode(text, field="keys", length=32) for text in found)
-            for peer, found in line["keys"].items()
+            peer: tuple(b64decode(text, field="keys", length=32) for text in found)
+            for peer, found in said.keys.items()
         }
-        if type(line["agentId"]) is not str or type(line["exportedAt"]) is not int:
-            raise TypeError("agentId or exportedAt")
-        header = Header(
-            line["agentId"], key, keys, line["exportedAt"], line["filter"], bool(line["redacted"])
-        )
-    except (KeyError, TypeError, AttributeError, WireError) as error:
+        digest = hashlib.sha256(jcs(line)).digest()
+    except NotAnExport:
+        raise
+    except (KeyError, msgspec.ValidationError, WireError, NotCanonical, RecursionError) as error:
         raise NotAnExport(f"{path} is not an exported log (JSONL) of AgentNet Desktop.") from error
-    return header
+    return Header(said.agent_id, key, keys, said.exported_at, said.filter, said.redacted, digest)
 
 
 def read_lines(path: Path) -> Iterator[Item | Footer]:
@@ -181,16 +230,17 @@ def read_lines(path: Path) -> Iterator[Item | Footer]:
             if not line.endswith(b"\n"):
                 raise NotAnExport("The last line is not whole.")
             value = _object(line)
-            yield _footer(value) if value.get("end") else item_from(value)
+            yield _footer(value) if "end" in value else item_from(value)
 
 
 def _footer(value: Mapping[str, Any]) -> Footer:
     try:
-        signature = value["signature"]
+        said = msgspec.convert(value, _FooterLine)
+        signature = said.signature
         signed = None if signature is None else b64decode(signature, field="signature", length=64)
-        return Footer(value["entries"], value["seq"], bytes.fromhex(value["hash"]), signed)
-    except (KeyError, TypeError, ValueError, WireError) as error:
+    except (msgspec.ValidationError, WireError) as error:
         raise NotAnExport("The last line is not one of an export.") from error
+    return Footer(said.entries, said.seq, bytes.fromhex(said.hash), bytes.fromhex(said.steps_digest), signed)
 
 
 def _object(line: bytes) -> dict[str, Any]:

@@ -170,7 +170,9 @@ def _digests(state: Snapshot, identity_key: bytes, message_id: str) -> list[byte
     """Returns the digests of the ciphertexts that one's own log has of a message."""
     found = []
     for entry in state.read(partial(audit_log.by_message, message_id=message_id)):
-        envelope = read_envelope(_item(state, entry)) if entry.direction == "out" and entry.encrypted else None
+        envelope = (
+            read_envelope(_item(state, entry)) if entry.direction == "out" and entry.encrypted else None
+        )
         if envelope is None:
             continue
         try:

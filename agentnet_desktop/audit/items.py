@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from agentnet_desktop.protocol.canonical import jcs
+import msgspec
+
+from agentnet_desktop.protocol.canonical import NotCanonical, jcs
 from agentnet_desktop.store.log_records import LogContent, LogEntry, Step, hashed_body, step_hash
 from relay.wire.envelope import b64decode
 from relay.wire.errors import WireError
@@ -35,6 +37,10 @@ BODY_FIELDS = (
 )
 STEPS_HASH = "stepsHash"  # covered too, where it is there
 
+VERSION = 2  # of exports; the end of the first one's signed neither its first line nor the delivery steps
+Place = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]  # also a size, or a time in ms
+Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+_Time = Annotated[int, msgspec.Meta(ge=-(2**53) + 1, le=2**53 - 1)]  # a clock may be anywhere
 _PROOFS = ("HANDSHAKE", "ACK")  # hold keys and receipts, and nothing that a person wrote
 
 
@@ -85,6 +91,68 @@ class Item:
         """Returns a text of the body; "" of a stub."""
         value = "" if self.body is None else self.body.get(name)
         return value if isinstance(value, str) else ""
+
+
+class _MarkLine(msgspec.Struct):
+    """A delivery step of a stub."""
+
+    after: Place
+    place: Place
+    hash: Hash
+
+
+class _StubLine(msgspec.Struct, rename="camel"):
+    """The line of a stub."""
+
+    stub: Literal[True]
+    seq: Place
+    body_hash: Hash
+    previous_hash: Hash
+    hash: Hash
+    steps: list[_MarkLine] = []
+
+
+class _StepLine(msgspec.Struct):
+    """A delivery step of an entry, the entry itself first."""
+
+    time: _Time
+    state: str
+    detail: str
+    after: Place
+    place: Place
+
+
+class _EntryLine(msgspec.Struct, rename="camel"):
+    """The line of an entry."""
+
+    seq: Place
+    time: _Time
+    direction: Literal["in", "out", "local"]
+    peer: str
+    conversation_id: str
+    message_id: str
+    message_type: str
+    encrypted: bool
+    verified: Literal["good", "bad", "none"]
+    sent_time: _Time | None
+    size: Place
+    wire_format: str
+    wire_hash: Hash | None
+    plaintext_hash: Hash | None
+    details_hash: Hash
+    first_state: str
+    state: str
+    previous_hash: Hash
+    hash: Hash
+    steps: list[_StepLine]
+    summary: str | None = None
+    content: Any = None
+    steps_hash: Hash | msgspec.UnsetType = msgspec.UNSET
+    wire: str | None = None
+    plaintext: str | None = None
+    details: str | None = None
+    salt: str | None = None
+    redacted: bool = False
 
 
 def item_of(
@@ -164,48 +232,43 @@ def item_from(line: Mapping[str, Any]) -> Item:
         NotAnExport: the line has not the form that `line_of` and `stub_line` give.
     """
     try:
-        seq = line["seq"]
-        if not isinstance(seq, int) or isinstance(seq, bool):
-            raise NotAnExport("A line of the file has no place in the log (seq).")
-        hashes = bytes.fromhex(line["previousHash"]), bytes.fromhex(line["hash"])
-        if line.get("stub"):
-            marks = tuple(
-                Mark(int(m["after"]), int(m["place"]), bytes.fromhex(m["hash"]))
-                for m in line.get("steps", ())
-            )
-            return Item(seq, *hashes, body_hash=bytes.fromhex(line["bodyHash"]), hidden_steps=marks)
-        body = {name: line[name] for name in BODY_FIELDS} | {"state": line["firstState"]}
+        if "stub" in line:
+            return _stub_from(msgspec.convert(line, _StubLine))
+        said = msgspec.convert(line, _EntryLine)
+        body = {name: line[name] for name in BODY_FIELDS} | {"state": said.first_state}
         if STEPS_HASH in line:
             body[STEPS_HASH] = line[STEPS_HASH]
         jcs(body)
         return Item(
-            seq,
-            *hashes,
+            said.seq,
+            bytes.fromhex(said.previous_hash),
+            bytes.fromhex(said.hash),
             body=body,
-            state=str(line["state"]),
-            summary=line.get("summary"),
-            content=line.get("content"),
-            wire=_bytes(line, "wire"),
-            plaintext=_bytes(line, "plaintext"),
-            details=_bytes(line, "details"),
-            salt=_bytes(line, "salt"),
-            steps=tuple(_step(seq, s) for s in line.get("steps", ())),
-            redacted=bool(line.get("redacted")),
+            state=said.state,
+            summary=said.summary,
+            content=said.content,
+            wire=_bytes(said.wire, "wire"),
+            plaintext=_bytes(said.plaintext, "plaintext"),
+            details=_bytes(said.details, "details"),
+            salt=_bytes(said.salt, "salt"),
+            steps=tuple(Step(said.seq, s.time, s.state, s.detail, s.after, s.place) for s in said.steps),
+            redacted=said.redacted,
         )
-    except (KeyError, TypeError, ValueError, WireError) as error:
-        if isinstance(error, NotAnExport):
-            raise
+    except msgspec.ValidationError as error:
+        raise NotAnExport(f"A line of the file is not an entry of a log: {error}.") from error
+    except (NotCanonical, WireError) as error:
         raise NotAnExport(f"A line of the file is not an entry of a log: {type(error).__name__}.") from error
 
 
-def _step(seq: int, said: Mapping[str, Any]) -> Step:
-    found = Step(seq, said["time"], said["state"], said["detail"], said["after"], said["place"])
-    if not all(type(number) is int for number in (found.time, found.after_seq, found.row_id)):
-        raise NotAnExport("A delivery step of the file has no time or place.")
-    jcs({"state": found.state, "detail": found.detail})
-    return found
+def _stub_from(said: _StubLine) -> Item:
+    return Item(
+        said.seq,
+        bytes.fromhex(said.previous_hash),
+        bytes.fromhex(said.hash),
+        body_hash=bytes.fromhex(said.body_hash),
+        hidden_steps=tuple(Mark(m.after, m.place, bytes.fromhex(m.hash)) for m in said.steps),
+    )
 
 
-def _bytes(line: Mapping[str, Any], name: str) -> bytes | None:
-    value = line.get(name)
-    return None if value is None else b64decode(value, field=name)
+def _bytes(text: str | None, name: str) -> bytes | None:
+    return None if text is None else b64decode(text, field=name)

@@ -78,7 +78,7 @@ def verify_database(
     brought = sorted(anchors, key=_place_of)
     with db.snapshot() as state:
         known = heapq.merge(database_anchors(state), brought, key=_place_of)
-        verifier = Verifier(own_id, keys=keys, anchors=known, identity_key=identity_key)
+        verifier = Verifier(own_id, identity_key=identity_key, keys=keys, anchors=known)
         last = 0
         for item in database_items(state):
             verifier.feed(item)

@@ -20,7 +20,7 @@ from agentnet_desktop.audit.items import Item
 from agentnet_desktop.crypto import chain
 from agentnet_desktop.crypto.errors import CryptoError
 from agentnet_desktop.protocol.canonical import NotCanonical, jcs
-from agentnet_desktop.store.log_records import Anchor, LogContent, details_hash
+from agentnet_desktop.store.log_records import Anchor, LogContent, Step, details_hash
 
 MOST_PROBLEMS = 50
 RETENTION = "RETENTION"
@@ -55,6 +55,9 @@ class Report:
     )
     keys: Mapping[str, tuple[str, ...]]  # fingerprints by agentId: compare them with the people
     held_to: int = 0  # of that, what the key store or receipts in peers' hands say, and not only the owner
+    loose_steps: int = (
+        0  # delivery steps that no whole entry covers: made after the last one, or before a stub
+    )
 
     @property
     def intact(self) -> bool:
@@ -74,36 +77,36 @@ class Verifier:
         self,
         own_id: str,
         *,
+        identity_key: bytes,
         keys: Mapping[str, Iterable[bytes]] | None = None,
         anchors: Iterable[Anchor] = (),
-        identity_key: bytes | None = None,
-        first: int = 1,
     ) -> None:
         """Begins.
 
         Args:
             own_id: whose log it is.
-            keys: identity keys known otherwise, by agentId.
+            identity_key: of the log's owner, 32 bytes: nothing under another key is the owner's.
+            keys: identity keys of others that are known otherwise, by agentId.
             anchors: statements about the log, by place.
-            identity_key: of the log's owner, 32 bytes; checks the signatures of anchors.
-            first: the place at which the log, or the exported part, begins.
         """
-        self._author = Authorship(own_id)
+        self._author = Authorship(own_id, identity_key)
         self._histories = Histories()
         for agent_id, known in (keys or {}).items():
             self._author.learn(agent_id, known)
-        if identity_key is not None:
-            self._author.learn(own_id, (identity_key,))
         self._identity_key = identity_key
         self._anchors = iter(anchors)
         self._anchor = next(self._anchors, None)
-        self._first = first
-        self._last = first - 1
-        self._head: bytes | None = chain.GENESIS if first == 1 else None
+        self._last = 0
+        self._head = chain.GENESIS
         self._problems: list[Problem] = []
         self._entries = self._stubs = self._undisclosed = self._anchored_to = self._held_to = 0
         self._forgotten = 0  # the last entry without content
         self._retained_from = 0  # content up to here was deleted by retention, which the log says itself
+
+    @property
+    def first_loose(self) -> int:
+        """The first entry with a delivery step that no whole entry covers, when all are fed; 0 for none."""
+        return self._histories.first_loose
 
     def feed(self, item: Item) -> None:
         """Checks the next entry."""
@@ -115,7 +118,7 @@ class Verifier:
             self._disclosed(item)
             for kind, words in self._author.check(item):
                 self._complain(item.seq, kind, f"Entry {item.seq}: {words}.")
-        self._check_histories(self._histories.feed(item))
+        self._complain_of(self._histories.feed(item))
         self._last = item.seq
         self._head = item.entry_hash
         self._check_anchors(item)
@@ -133,7 +136,7 @@ class Verifier:
                 f"it ends at {self._last}."
             )
             self._complain(self._last + 1, "TRUNCATED", words)
-        self._check_histories(self._histories.finish(self._last))
+        self._complain_of(self._histories.finish(self._last))
         if self._forgotten > self._retained_from:
             words = f"The content of entry {self._forgotten} is gone, and no entry says that it was deleted."
             self._complain(self._forgotten, "CONTENT_MISSING", words)
@@ -153,12 +156,13 @@ class Verifier:
             signatures=self._author.signatures,
             commitments=self._author.commitments,
             receipts=self._author.receipts,
-            first=self._first,
+            first=1,
             last=self._last,
-            head=self._head or b"",
+            head=self._head,
             anchored_to=self._anchored_to,
             held_to=self._held_to,
             keys=self._author.fingerprints(),
+            loose_steps=self._histories.loose,
         )
 
     def complain(self, seq: int, kind: str, sentence: str) -> None:
@@ -169,10 +173,9 @@ class Verifier:
         if len(self._problems) < MOST_PROBLEMS:
             self._problems.append(Problem(seq, kind, sentence))
 
-    def _check_histories(self, found: Iterable[tuple[int, str]]) -> None:
-        if self._first == 1:  # else the steps of entries before are not here
-            for seq, words in found:
-                self._complain(seq, "HISTORY", words)
+    def _complain_of(self, found: Iterable[tuple[int, str]]) -> None:
+        for seq, words in found:
+            self._complain(seq, "HISTORY", words)
 
     def _place(self, item: Item) -> None:
         """Checks that the entry follows the one before it, by place and by hash, and that its own hash is right."""
@@ -189,7 +192,7 @@ class Verifier:
                 self._complain(
                     item.seq, "OUT_OF_PLACE", f"Entry {item.seq} stands where entry {expected} should be."
                 )
-        if self._head is not None and item.previous_hash != self._head and item.seq == expected:
+        if item.previous_hash != self._head and item.seq == expected:
             words = f"Entry {item.seq} does not follow the entry before it: one of them was changed, moved or added."
             self._complain(item.seq, "CHAIN", words)
         try:
@@ -224,10 +227,10 @@ class Verifier:
                 )
         else:
             self._details(item, body, item.details, item.salt)
-        if item.steps and (item.steps[-1].state != item.state or item.steps[0].state != body["state"]):
-            self._complain(
-                item.seq, "STATE", f"Entry {item.seq} has a delivery state that is not in its history."
-            )
+        begun = Step(item.seq, body["time"], body["state"])
+        if not item.steps or item.steps[0] != begun or item.steps[-1].state != item.state:
+            words = f"Entry {item.seq} has a delivery state, or a first step, that is not the one it was made with."
+            self._complain(item.seq, "STATE", words)
 
     def _details(self, item: Item, body: Mapping[str, Any], details: bytes, salt: bytes) -> None:
         if details_hash(salt, details).hex() != body["detailsHash"]:
@@ -252,7 +255,8 @@ class Verifier:
                 f"Entry {item.seq} was changed: what it shows is not what it was made with.",
             )
         if body["messageType"] == RETENTION and body["direction"] == "local" and isinstance(content, dict):
-            self._retained_from = max(self._retained_from, int(content.get("lastSeq", 0)))
+            last = content.get("lastSeq")
+            self._retained_from = max(self._retained_from, last if isinstance(last, int) else 0)
 
     def _check_anchors(self, item: Item) -> None:
         while self._anchor is not None and self._anchor.seq <= item.seq:
@@ -270,10 +274,6 @@ class Verifier:
                 if anchor.kind != "SIGNED":
                     self._held_to = item.seq
 
-    def signed_end(self, seq: int) -> None:
-        """Notes that the owner's signature over the last entry, which the caller checked, holds."""
-        self._anchored_to = max(self._anchored_to, seq)
-
     def held_end(self, seq: int) -> None:
         """Notes that somebody else holds the hash of an entry that was fed; 0 for none."""
         self._anchored_to = max(self._anchored_to, seq)
@@ -282,7 +282,7 @@ class Verifier:
     def _signed(self, anchor: Anchor) -> bool:
         if anchor.kind != "SIGNED":
             return True
-        if self._identity_key is None or anchor.signature is None:
+        if anchor.signature is None:
             return False
         try:
             chain.verify_head(self._identity_key, anchor.seq, anchor.entry_hash, anchor.signature)

@@ -66,7 +66,7 @@ async def _export(args: Namespace) -> int:
     from agentnet_desktop.audit.export import ExportFormat, Source, export_log
     from agentnet_desktop.cli.output import Output
     from agentnet_desktop.compose import system_clock
-    from agentnet_desktop.crypto.chain import sign_head
+    from agentnet_desktop.crypto.chain import sign_export
 
     target = _new_file(args.out)
     async with access.reader(args) as holder:
@@ -76,7 +76,7 @@ async def _export(args: Namespace) -> int:
             identity_key=identity.public,
             relay_url=holder.endpoint.url,
             exported_at=system_clock(),
-            sign=partial(sign_head, identity),
+            sign=partial(sign_export, identity),
             filter_text=args.filter,
             keys=await _known_keys(holder),
         )
@@ -136,6 +136,8 @@ def _told(args: Namespace, report: Report) -> int:
         f"{report.signatures} authors, {report.commitments} contents, {report.receipts} receipts proved; "
         f"{_completeness(report)}"
     )
+    if report.loose_steps:
+        proved += f"; {report.loose_steps} delivery steps that no entry here proves"
     words = f"Intact: {report.entries} entries, {proved}."
     if bad is not None:
         words = (

@@ -15,6 +15,7 @@ from .keys import IdentityKey, verify
 HASH_BYTES: Final = 32
 _ENTRY: Final = b"agentnet/v1/log-entry\x00"
 _HEAD: Final = b"agentnet/v1/log-head\x00"
+_EXPORT: Final = b"agentnet/v1/log-export\x00"
 
 # The hash before the first entry: no entry can have it.
 GENESIS: Final = hashlib.sha256(b"agentnet/v1/log-genesis\x00").digest()
@@ -72,3 +73,37 @@ def _head(seq: int, head: bytes) -> bytes:
     if len(head) != HASH_BYTES:
         raise ValueError("a chain hash has 32 bytes")
     return _HEAD + seq.to_bytes(8, "big") + head
+
+
+def sign_export(identity: IdentityKey, seq: int, head: bytes, steps: bytes, header: bytes) -> bytes:
+    """Sign all that an exported file says beside its entries; 64 bytes.
+
+    Args:
+        identity: of the log's owner.
+        seq: the last entry; 0 for an empty log.
+        head: its hash, 32 bytes.
+        steps: hash over all delivery steps in the file, 32 bytes.
+        header: SHA-256 of the canonical first line, 32 bytes.
+
+    Raises:
+        ValueError: a hash is not 32 bytes long.
+    """
+    return identity.sign(_export(seq, head, steps, header))
+
+
+def verify_export(
+    identity_key: bytes, seq: int, head: bytes, steps: bytes, header: bytes, signature: bytes
+) -> None:
+    """Check what `sign_export` signed.
+
+    Raises:
+        BadKey, BadSignature: it does not verify.
+        ValueError: a hash is not 32 bytes long.
+    """
+    verify(identity_key, _export(seq, head, steps, header), signature)
+
+
+def _export(seq: int, head: bytes, steps: bytes, header: bytes) -> bytes:
+    if any(len(one) != HASH_BYTES for one in (head, steps, header)):
+        raise ValueError("a chain hash has 32 bytes")
+    return _EXPORT + seq.to_bytes(8, "big") + head + steps + header

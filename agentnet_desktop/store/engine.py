@@ -75,7 +75,9 @@ class Database:
                 writer.close()
             raise
 
-        def snapshot(ended: Callable[[Snapshot], None]) -> Snapshot:  # no `partial`: its repr would show the key
+        def snapshot(
+            ended: Callable[[Snapshot], None],
+        ) -> Snapshot:  # no `partial`: its repr would show the key
             return Snapshot(path, key, ended=ended)
 
         return cls(path, writer, readers[0], readers[1], snapshot)

@@ -60,7 +60,7 @@ class Reader:
     def _opened(self, path: Path, connection: Connection) -> None:
         """Is called once, with the open connection."""
 
-    def _transaction(self, connection: Connection) -> AbstractContextManager[object]:
+    def _transaction(self, connection: Connection, /) -> AbstractContextManager[object]:
         """Returns the transaction of one job."""
         return connection.begin()
 

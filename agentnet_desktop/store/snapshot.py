@@ -74,5 +74,5 @@ class _StandingReader(Reader):
             connection.begin()
             raw.execute("SELECT 1 FROM log_entry LIMIT 1").fetchall()  # only a look takes the state
 
-    def _transaction(self, connection: Connection) -> AbstractContextManager[object]:
+    def _transaction(self, _connection: Connection, /) -> AbstractContextManager[object]:
         return nullcontext()

@@ -147,7 +147,7 @@ async def test_a_log_is_verified_and_exported_from_here(log: LogQueries, tmp_pat
     report = await log.verify(identity_key=key, progress=seen.append)
     assert report.entries == 10
     assert seen == list(range(1, 11))
-    source = Source("alice", key, "wss://relay", 5_000, filter_text="from:bob")
+    source = Source("alice", key, "wss://relay", 5_000, lambda *_end: bytes(64), filter_text="from:bob")
     made = await log.export(tmp_path / "log.jsonl", source, redact=True)
     assert (made.entries, made.stubs) == (5, 5)
     assert "Dentist" not in made.path.read_text()

@@ -17,8 +17,10 @@ from agentnet_desktop.agent.errors import AgentError, BadInput
 from agentnet_desktop.agent.timing import DAY_MS
 from agentnet_desktop.audit.compare import Difference, compare_files
 from agentnet_desktop.audit.export import ExportFormat
+from agentnet_desktop.audit.items import item_from
 from tests.agent.conftest import WEEK, Peer, World, draft
 from tests.agent.test_trust import ask_without_link, change_key
+from tests.audit.conftest import signed_end
 
 HOUR_MS = 3_600_000
 
@@ -100,9 +102,11 @@ async def test_an_export_cut_off_before_a_receipt_is_found_by_who_has_the_receip
     await bob.agent.proof.export(tmp_path / "old.jsonl")
     await alice.agent.query("bob", "AVAILABILITY", WEEK)
     await world.settle()
-    header, *rest = (tmp_path / "old.jsonl").read_text().splitlines()
-    later = json.loads(header) | {"exportedAt": world.clock.now + HOUR_MS}
-    (tmp_path / "old.jsonl").write_text("\n".join([json.dumps(later), *rest]) + "\n")
+    header, *rest = map(json.loads, (tmp_path / "old.jsonl").read_text().splitlines())
+    header |= {"exportedAt": world.clock.now + HOUR_MS}
+    rest[-1] = signed_end(bob.identity, header, [item_from(line) for line in rest[:-1]])
+    lines = [json.dumps(line) for line in (header, *rest)]
+    (tmp_path / "old.jsonl").write_text("\n".join(lines) + "\n")
     (problem,) = (await alice.agent.proof.verify_export(tmp_path / "old.jsonl")).problems
     assert problem.kind == "HEAD_MISSING"
     assert problem.sentence.startswith("bob signed its log's state")

@@ -12,19 +12,23 @@ from typing import Any
 
 import pytest
 
+from agentnet_desktop.audit.export import Source
+from agentnet_desktop.audit.histories import ShownSteps
 from agentnet_desktop.audit.items import Item
 from agentnet_desktop.audit.stored import database_items
 from agentnet_desktop.crypto import chain, handshake, session
 from agentnet_desktop.crypto.keys import EphemeralKey, IdentityKey
+from agentnet_desktop.protocol.canonical import jcs
 from agentnet_desktop.store import audit_log
 from agentnet_desktop.store.audit_log import Anchor, LogEntry, NewEntry
 from agentnet_desktop.store.engine import Database
 from relay.wire.codec import Format, encode
 from relay.wire.control import AckContent, AckStatus, build
-from relay.wire.envelope import Envelope, MessageType, metadata
+from relay.wire.envelope import Envelope, MessageType, b64encode, metadata
 
 CONVERSATION = "conv_1"
 NOW = 1_772_366_400_000
+RELAY = "wss://relay.example/agent-network/v1/connect"
 
 
 @pytest.fixture
@@ -39,6 +43,24 @@ def entries(db: Database) -> list[Item]:
     """All entries of a log, as verifying takes them."""
     with db.snapshot() as state:
         return list(database_items(state))
+
+
+def source(party: Party, at: int = NOW, **more: Any) -> Source:
+    """What an export says of a party's log, signed by the party."""
+    sign = partial(chain.sign_export, party.identity)
+    return Source(party.name, party.identity.public, RELAY, at, sign, **more)
+
+
+def signed_end(identity: IdentityKey, header: dict[str, Any], items: list[Item]) -> dict[str, Any]:
+    """The last line that an owner would sign under these entries; what a forger with a key makes."""
+    steps = ShownSteps()
+    for item in items:
+        steps.feed(item)
+    seq, head = (items[-1].seq, items[-1].entry_hash) if items else (0, chain.GENESIS)
+    digest = hashlib.sha256(jcs(header)).digest()
+    signature = chain.sign_export(identity, seq, head, steps.digest, digest)
+    end = {"end": True, "entries": len(items), "seq": seq, "hash": head.hex()}
+    return end | {"stepsDigest": steps.digest.hex(), "signature": b64encode(signature)}
 
 
 def fixed(label: str, length: int = 32) -> bytes:

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.audit.compare import Difference, compare_files
-from agentnet_desktop.audit.export import Source, export_log
+from agentnet_desktop.audit.export import export_log
 from agentnet_desktop.store.audit_log import NewEntry
 
-from .conftest import NOW, Party, Talk
+from .conftest import Party, Talk, source
 
 
 def compare(talk: Talk, folder: Path) -> list[Difference]:
@@ -19,7 +19,7 @@ def compare(talk: Talk, folder: Path) -> list[Difference]:
     paths = []
     for party in (talk.alice, talk.bob):
         path = folder / f"{party.name}.jsonl"
-        export_log(party.db, path, Source(party.name, party.identity.public, "", NOW))
+        export_log(party.db, path, source(party))
         paths.append(path)
     first, second = paths
     return compare_files(first, second)
@@ -75,6 +75,6 @@ def test_messages_with_others_are_not_compared(talk: Talk, tmp_path: Path) -> No
 
 def test_two_logs_of_one_agent_are_refused(talk: Talk, tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    export_log(talk.alice.db, path, Source("alice", talk.alice.identity.public, "", NOW))
+    export_log(talk.alice.db, path, source(talk.alice))
     with pytest.raises(ValueError, match="two parties"):
         compare_files(path, path)

@@ -7,36 +7,28 @@ import csv
 import json
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agentnet_desktop.audit.export import Exported, ExportFormat, Source, export_log
+from agentnet_desktop.audit.export import Exported, ExportFormat, export_log
 from agentnet_desktop.audit.exported import read_header, verify_file
 from agentnet_desktop.audit.filter import parse
 from agentnet_desktop.audit.items import NotAnExport
-from agentnet_desktop.crypto import chain
 from agentnet_desktop.store import log_retention
 from agentnet_desktop.store.audit_log import Anchor
 
-from .conftest import NOW, Party, Talk
+from .conftest import NOW, Party, Talk, source
 
 
 def export(
     party: Party, target: Path, *, expr: str = "", keys: dict[str, list[bytes]] | None = None, **options: Any
 ) -> Exported:
     """Exports a party's log, signed."""
-    source = Source(
-        party.name,
-        party.identity.public,
-        "wss://relay.example/agent-network/v1/connect",
-        NOW,
-        lambda seq, head: chain.sign_head(party.identity, seq, head),
-        expr,
-        keys or {},
-    )
-    return export_log(party.db, target, source, terms=parse(expr, now_ms=NOW).terms, **options)
+    about = source(party, filter_text=expr, keys=keys or {})
+    return export_log(party.db, target, about, terms=parse(expr, now_ms=NOW).terms, **options)
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
@@ -259,12 +251,12 @@ def test_a_file_that_cannot_be_written_leaves_nothing(talk: Talk, tmp_path: Path
     target = tmp_path / "kept.jsonl"
     target.write_text("older")
 
-    def fail(_seq: int, _head: bytes) -> bytes:
+    def fail(*_end: object) -> bytes:
         raise OSError("disk full")
 
-    source = Source("alice", talk.alice.identity.public, "", NOW, fail)
+    about = replace(source(talk.alice), sign=fail)
     with pytest.raises(OSError, match="disk full"):
-        export_log(talk.alice.db, target, source)
+        export_log(talk.alice.db, target, about)
     assert target.read_text() == "older"
     assert sorted(path.name for path in tmp_path.glob("*.part")) == []
     assert [path.name for path in tmp_path.glob(".*")] == []

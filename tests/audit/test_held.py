@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session
 
-from agentnet_desktop.audit.export import Source, export_log
+from agentnet_desktop.audit.export import export_log
 from agentnet_desktop.audit.exported import verify_file
 from agentnet_desktop.audit.held import LEEWAY_MS, HeldHead, HeldHeads, held_heads
 from agentnet_desktop.audit.items import Item, item_from, line_of
@@ -20,7 +20,7 @@ from agentnet_desktop.store import audit_log, log_retention
 from agentnet_desktop.store.search_terms import Term, TermField
 from relay.wire.envelope import b64encode
 
-from .conftest import NOW, Talk
+from .conftest import NOW, Talk, signed_end, source
 from .test_compare import cut
 
 HOUR = 3_600_000
@@ -29,11 +29,8 @@ HOUR = 3_600_000
 def export(talk: Talk, folder: Path, *, at: int, redact: bool = False, only: str = "") -> Path:
     """Bob's log, as Bob exports it at a time."""
     path, bob = folder / "bob.jsonl", talk.bob
-    source = Source(
-        "bob", bob.identity.public, "", at, lambda seq, head: chain.sign_head(bob.identity, seq, head)
-    )
     terms = (Term(TermField.TYPE, only),) if only else ()
-    export_log(bob.db, path, source, terms=terms, redact=redact)
+    export_log(bob.db, path, source(bob, at), terms=terms, redact=redact)
     return path
 
 
@@ -59,16 +56,10 @@ def rewrite(talk: Talk, path: Path, left_out: int) -> None:
     for place, item in enumerate([*items[: left_out - 1], *items[left_out:]], 1):
         body = {**(item.body or {}), "seq": place}
         head = chain.entry_hash(previous, jcs(body))
-        made.append(replace(item, seq=place, body=body, previous_hash=previous, entry_hash=head))
+        steps = tuple(replace(step, seq=place) for step in item.steps)
+        made.append(replace(item, seq=place, body=body, previous_hash=previous, entry_hash=head, steps=steps))
         previous = head
-    signature = b64encode(chain.sign_head(talk.bob.identity, len(made), previous))
-    end = {
-        "end": True,
-        "entries": len(made),
-        "seq": len(made),
-        "hash": previous.hex(),
-        "signature": signature,
-    }
+    end = signed_end(talk.bob.identity, json.loads(header), made)
     shown = [json.dumps(_text(line_of(item))) for item in made]
     path.write_text("\n".join([header, *shown, json.dumps(end)]) + "\n")
 

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentnet_desktop.crypto.chain import GENESIS, body_hash, entry_hash, link, sign_head, verify_head
+from agentnet_desktop.crypto.chain import (
+    GENESIS,
+    body_hash,
+    entry_hash,
+    link,
+    sign_export,
+    sign_head,
+    verify_export,
+    verify_head,
+)
 from agentnet_desktop.crypto.errors import BadSignature
 from tests.crypto.people import identity
 
@@ -54,6 +63,18 @@ def test_a_head_is_signed_with_its_place() -> None:
             verify_head(ALICE.public, seq, head, signature)
 
 
+def test_an_export_is_signed_with_its_end_its_delivery_steps_and_its_first_line() -> None:
+    steps, header = b"s" * 32, b"h" * 32
+    signature = sign_export(ALICE, 7, GENESIS, steps, header)
+    verify_export(ALICE.public, 7, GENESIS, steps, header, signature)
+    said = b"agentnet/v1/log-export\0" + (7).to_bytes(8, "big") + GENESIS + steps + header
+    assert signature == ALICE.sign(said)
+    others = ((8, GENESIS, steps, header), (7, steps, steps, header), (7, GENESIS, header, header))
+    for seq, head, *rest in (*others, (7, GENESIS, steps, steps)):
+        with pytest.raises(BadSignature):
+            verify_export(ALICE.public, seq, head, rest[0], rest[1], signature)
+
+
 def test_hashes_of_another_length_are_a_bug() -> None:
     calls: tuple[Callable[[], object], ...] = (
         lambda: entry_hash(bytes(31), b""),
@@ -67,3 +88,9 @@ def test_hashes_of_another_length_are_a_bug() -> None:
         sign_head(ALICE, 1, bytes(31))
     with pytest.raises(ValueError, match="32 bytes"):
         verify_head(ALICE.public, 1, bytes(31), bytes(64))
+    for lengths in ((31, 32, 32), (32, 33, 32), (32, 32, 31)):
+        head, steps, header = map(bytes, lengths)
+        with pytest.raises(ValueError, match="32 bytes"):
+            sign_export(ALICE, 1, head, steps, header)
+        with pytest.raises(ValueError, match="32 bytes"):
+            verify_export(ALICE.public, 1, head, steps, header, bytes(64))

@@ -21,7 +21,6 @@ from sqlalchemy import select
 
 from agentnet_desktop.agent.events import Direction, LogRow, ProposalView
 from agentnet_desktop.audit.compare import compare_files
-from agentnet_desktop.audit.export import Source
 from agentnet_desktop.compose import Holder, open_profile
 from agentnet_desktop.store.models import OwnQueryModel
 from tests.end_to_end.crash_worker import accepts
@@ -375,7 +374,7 @@ async def read_side(holder: Holder, agent: AgentProcess, export: Path) -> Side:
     while page := await made.log.page("", after_seq=rows[-1].seq if rows else 0, limit=1000):
         rows += page
     report = await made.log.verify(identity_key=holder.vault.identity.public)
-    await made.log.export(export, Source(made.agent_id, holder.vault.identity.public, "", 0))
+    await made.proof.export(export)
     found = await holder.database.read(
         lambda session: session.execute(select(OwnQueryModel.parameters, OwnQueryModel.state)).all()
     )

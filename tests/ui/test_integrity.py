@@ -31,3 +31,13 @@ def test_completeness_is_told_by_whose_word_it_is(signed: int, held: int, words:
     assert told.endswith(words)
     assert told.startswith("Intact, 9 entries. Proved authors: 3, contents: 2, receipts: 1.")
     assert tone is Tone.GOOD
+
+
+def test_delivery_steps_that_nothing_proves_are_counted() -> None:
+    report = Report(
+        problems=(), entries=9, stubs=7, undisclosed=0, unproven=0, signatures=3, commitments=2, receipts=1,
+        first=1, last=9, head=bytes(32), anchored_to=9, keys={}, loose_steps=4,
+    )  # fmt: skip
+    told, tone = report_words(report)
+    assert "Delivery steps that no entry here proves: 4." in told
+    assert tone is Tone.GOOD

@@ -24,6 +24,8 @@ def report_words(report: Report) -> tuple[str, Tone]:
     words = text.tr("Intact, {0} entries. Proved authors: {1}, contents: {2}, receipts: {3}.").format(
         report.entries, report.signatures, report.commitments, report.receipts
     )
+    if report.loose_steps:
+        words += " " + text.tr("Delivery steps that no entry here proves: {0}.").format(report.loose_steps)
     return f"{words} {_completeness(report)}", Tone.GOOD
 
 
