@@ -236,12 +236,13 @@ class Journal:
         if isinstance(error, WireError):
             self.received(turn, decoded, state="REFUSED", note=f"{error.field} {error.reason}")
             return
-        entry = self.received(
-            turn, decoded, state="REFUSED", verified=bad, note=error.reason, security={"refused": error.word}
-        )
-        words = _WORDS.get(error.kind, "A message of {peer} was refused.")
         peer = decoded.envelope.sender_id
-        self._raise(turn, entry, peer, error.kind, words.format(peer=self.name(turn, peer)))
+        words = _WORDS.get(error.kind, "A message of {peer} was refused.").format(peer=self.name(turn, peer))
+        findings = {"refused": error.word, "told": words}
+        entry = self.received(
+            turn, decoded, state="REFUSED", verified=bad, note=error.reason, security=findings
+        )
+        self._raise(turn, entry, peer, error.kind, words)
 
     def refused_as(self, turn: Turn, decoded: Decoded, kind: str, words: str) -> None:
         """Logs a refused envelope and raises a security event.
@@ -252,7 +253,7 @@ class Journal:
             kind: a stable word.
             words: what happened and what to do, for a person.
         """
-        entry = self.received(turn, decoded, state="REFUSED", security={"refused": kind})
+        entry = self.received(turn, decoded, state="REFUSED", security={"refused": kind, "told": words})
         self._raise(turn, entry, decoded.envelope.sender_id, kind, words)
 
     def security(
@@ -271,6 +272,7 @@ class Journal:
         )
         self._raise(turn, entry, peer, kind, words)
 
+    # What an event says stands in its entry too: verifying the log compares the two.
     def _raise(self, turn: Turn, entry: LogEntry, peer: str, kind: str, words: str) -> None:
         audit_log.add_security_event(
             turn.session, SecurityEvent(seq=entry.seq, time=turn.now, peer=peer, kind=kind, message=words)

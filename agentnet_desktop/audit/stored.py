@@ -14,10 +14,11 @@ from functools import partial
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.audit.items import Item, item_of
+from agentnet_desktop.audit.security_events import SecurityEvents
 from agentnet_desktop.audit.verify import Report, Verifier
 from agentnet_desktop.store import audit_log
 from agentnet_desktop.store.engine import Database
-from agentnet_desktop.store.log_records import Anchor
+from agentnet_desktop.store.log_records import Anchor, SecurityEvent
 from agentnet_desktop.store.snapshot import Snapshot
 
 CHUNK = 500
@@ -53,6 +54,14 @@ def database_anchors(state: Snapshot) -> Iterator[Anchor]:
         after = found[-1].seq
 
 
+def database_events(state: Snapshot) -> Iterator[SecurityEvent]:
+    """Returns the security events that a database shows, by place, some hundred at a time."""
+    after: int | None = None
+    while found := state.read(partial(audit_log.security_events_after, seq=after, limit=CHUNK)):
+        yield from found
+        after = found[-1].seq
+
+
 def verify_database(
     db: Database,
     *,
@@ -79,16 +88,24 @@ def verify_database(
     with db.snapshot() as state:
         known = heapq.merge(database_anchors(state), brought, key=_place_of)
         verifier = Verifier(own_id, identity_key=identity_key, keys=keys, anchors=known)
+        events = SecurityEvents(database_events(state))
         last = 0
         for item in database_items(state):
             verifier.feed(item)
+            _complain(verifier, events.feed(item))
             last = item.seq
             if progress is not None:
                 progress(item.seq)
+        _complain(verifier, events.finish())
         for stray in state.read(partial(audit_log.strays, last=last)):
-            words = f"There are parts of an entry {stray}, but the log ends at {last}."
+            words = f"There are parts of an entry {stray}, but the log has the entries 1 to {last}."
             verifier.complain(stray, "STRAY", words)
         return verifier.finish()
+
+
+def _complain(verifier: Verifier, found: Iterable[tuple[int, str]]) -> None:
+    for seq, words in found:
+        verifier.complain(seq, "EVENT", words)
 
 
 def _place_of(anchor: Anchor) -> int:

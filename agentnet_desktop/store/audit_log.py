@@ -284,10 +284,11 @@ def steps_of(session: Session, first: int, last: int) -> dict[int, list[Step]]:
 
 
 def strays(session: Session, last: int) -> list[int]:
-    """Returns places after `last` for which there are steps or contents, although the log ends there."""
+    """Returns places of steps, contents and entries after `last`, where the log ends, or before its first place."""
     found = [
-        session.execute(select(func.min(table.c.seq)).where(table.c.seq > last)).scalar_one()
-        for table in (_steps, _contents)
+        session.execute(select(func.min(table.c.seq)).where(beyond)).scalar_one()
+        for table in (_steps, _contents, _entries)
+        for beyond in (table.c.seq > last, table.c.seq < 1)
     ]
     return sorted({place for place in found if place is not None})
 
@@ -354,6 +355,12 @@ def add_security_event(session: Session, event: SecurityEvent) -> None:
 def security_events(session: Session, limit: int = 200) -> list[SecurityEvent]:
     """Returns the newest security events, newest first."""
     return _security.all(session, _security.select().order_by(_security.c.seq.desc()).limit(limit))
+
+
+def security_events_after(session: Session, seq: int | None, limit: int) -> list[SecurityEvent]:
+    """Returns the first security events after a place, or of all for None, by place."""
+    found = _security.select() if seq is None else _security.select(_security.c.seq > seq)
+    return _security.all(session, found.order_by(_security.c.seq).limit(limit))
 
 
 def see_security_events(session: Session, up_to: int, now: int) -> int:

@@ -19,6 +19,7 @@ from agentnet_desktop.crypto import chain
 from agentnet_desktop.protocol.canonical import jcs
 from agentnet_desktop.store import audit_log
 from agentnet_desktop.store.audit_log import Anchor
+from relay.wire.envelope import Envelope, MessageType, Priority, metadata
 from tests.agent.conftest import WEEK, Peer, World, draft
 from tests.audit.conftest import entries
 
@@ -227,6 +228,43 @@ async def test_what_a_filter_leaves_out_still_proves_the_steps_that_are_shown(
         del line["steps"]
         out.write_text("\n".join([*lines[:number], json.dumps(line), *lines[number + 1 :]]) + "\n")
         assert "HISTORY" in {problem.kind for problem in verify_file(out).problems}
+
+
+async def test_a_security_event_that_was_changed_or_removed_is_found_in_its_place(
+    world: World, spoken: Peer
+) -> None:
+    world.relay.inject(
+        Envelope(
+            message_id="msg_clear",
+            conversation_id="conv_clear",
+            sender_id="bob",
+            recipient_id="alice",
+            message_type=MessageType.QUERY,
+            content={},
+            timestamp=world.clock.now,
+            metadata=metadata(Priority.HIGH, encrypted=False, requires_response=False),
+        )
+    )
+    await world.settle()
+    (event,) = await spoken.agent.log.security()
+    assert (await spoken.agent.proof.verify()).intact
+    for statement in ("UPDATE security_event SET message = 'All is well.'", "DELETE FROM security_event"):
+        change(spoken, statement)
+        bad = (await spoken.agent.proof.verify()).first_bad
+        assert bad is not None
+        assert (bad.seq, bad.kind) == (event.seq, "EVENT")
+
+
+async def test_an_entry_before_the_first_is_found(spoken: Peer) -> None:
+    columns = stored(spoken, "pragma_table_info('log_entry')")
+    rest = ", ".join(str(column[1]) for column in columns if column[1] not in ("seq", "summary"))
+    change(
+        spoken,
+        f"INSERT INTO log_entry (seq, summary, {rest}) SELECT -1, 'I owe you 1000', {rest} FROM log_entry WHERE seq = 5",
+    )
+    bad = (await spoken.agent.proof.verify()).first_bad
+    assert bad is not None
+    assert (bad.seq, bad.kind) == (-1, "STRAY")
 
 
 def invent_plaintext(line: dict[str, object]) -> None:
