@@ -13,25 +13,23 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
+from agentnet_desktop.audit.choice import choose
 from agentnet_desktop.audit.histories import ShownSteps
 from agentnet_desktop.audit.items import VERSION, Item, line_of, stub_line
 from agentnet_desktop.audit.stored import CHUNK, database_items
 from agentnet_desktop.crypto import chain
 from agentnet_desktop.protocol.canonical import jcs
-from agentnet_desktop.store import log_search
 from agentnet_desktop.store.engine import Database
 from agentnet_desktop.store.search_terms import Term
-from agentnet_desktop.store.snapshot import Snapshot
-from relay.wire.envelope import b64encode
+from relay.wire.envelope import agent_key, b64encode
 
 _ENCODER = msgspec.json.Encoder()
 _CSV_COLUMNS = (
@@ -72,7 +70,9 @@ class Source:
         [int, bytes, bytes, bytes], bytes
     ]  # `chain.sign_export` with the owner's identity; 64 bytes
     filter_text: str = ""
-    keys: Mapping[str, Iterable[bytes]] = field(default_factory=dict)  # peers' pinned keys, by agentId
+    keys: Mapping[str, Iterable[bytes]] = field(
+        default_factory=dict
+    )  # peers' pinned keys, by agentId; those shown are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +117,12 @@ def export_log(
     partial_file = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with _private(partial_file) as out, db.snapshot() as state:
-            chosen = _chosen(state, terms)
-            items = _reported(database_items(state, raw=True), progress)
-            entries, stubs = writers[file_format](out, items, chosen, source, redact)
+            told = _now_and_then(progress)
+            choice = choose(state, terms, told)
+            shown = {peer: found for peer, found in source.keys.items() if agent_key(peer) in choice.peers}
+            items = _reported(database_items(state, raw=True), told)
+            about = replace(source, keys=shown)
+            entries, stubs = writers[file_format](out, items, choice.lets_through, about, redact)
             out.flush()
             os.fsync(out.fileno())
             size = out.tell()
@@ -136,33 +139,20 @@ def _private(path: Path) -> IO[bytes]:
     return os.fdopen(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb", buffering=1 << 20)
 
 
-def _reported(items: Iterator[Item], progress: Callable[[int], None] | None) -> Iterator[Item]:
+def _now_and_then(progress: Callable[[int], None] | None) -> Callable[[int], None]:
+    """Passes some of the places on."""
+
+    def told(place: int) -> None:
+        if progress is not None and place % CHUNK == 0:
+            progress(place)
+
+    return told
+
+
+def _reported(items: Iterator[Item], told: Callable[[int], None]) -> Iterator[Item]:
     for item in items:
-        if progress is not None and item.seq % CHUNK == 0:
-            progress(item.seq)
+        told(item.seq)
         yield item
-
-
-def _chosen(state: Snapshot, terms: Sequence[Term]) -> Callable[[int], bool]:
-    """Returns whether a filter lets an entry through; to be asked in the log's order."""
-    if not terms:
-        return lambda _seq: True
-    wanted = _matching(state, terms)
-    upcoming = [next(wanted, None)]
-
-    def asked(seq: int) -> bool:
-        while upcoming[0] is not None and upcoming[0] < seq:
-            upcoming[0] = next(wanted, None)
-        return upcoming[0] == seq
-
-    return asked
-
-
-def _matching(state: Snapshot, terms: Sequence[Term]) -> Iterator[int]:
-    after = 0
-    while found := state.read(partial(log_search.page, terms=terms, after_seq=after, limit=CHUNK)):
-        yield from (entry.seq for entry in found)
-        after = found[-1].seq
 
 
 def _jsonl(

@@ -283,6 +283,11 @@ def steps_of(session: Session, first: int, last: int) -> dict[int, list[Step]]:
     return found
 
 
+def peers(session: Session) -> list[str]:
+    """Returns all peers that entries name."""
+    return list(session.execute(select(_c.peer).distinct()).scalars())
+
+
 def strays(session: Session, last: int) -> list[int]:
     """Returns places of steps, contents and entries after `last`, where the log ends, or before its first place."""
     found = [
@@ -318,6 +323,11 @@ def unpin(session: Session, seq: int) -> None:
 def pins(session: Session, seqs: Sequence[int]) -> dict[int, Pin]:
     """Returns the pins among these entries, by place."""
     return {mark.seq: mark for mark in _pins.all(session, _pins.select(_pins.c.seq.in_(seqs)))}
+
+
+def pinned(session: Session) -> set[int]:
+    """Returns the places of all pinned entries."""
+    return set(session.execute(select(_pins.c.seq)).scalars())
 
 
 # --- statements about the chain ---

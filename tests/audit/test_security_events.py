@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -42,7 +43,7 @@ def alarmed(talk: Talk) -> Party:
     for entry, kind, words in events:
         made = alice.append_entry(entry)
         event = SecurityEvent(made.seq, NOW, "bob", kind, words or entry.summary)
-        alice.db.write_sync(lambda s, event=event: audit_log.add_security_event(s, event))
+        alice.db.write_sync(partial(audit_log.add_security_event, event=event))
     assert problems(alice) == []
     return alice
 
