@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _POLL_S = 1.0
 _PAGE = 500
+_NEWEST = 200
 
 
 def add(commands: Any, common: ArgumentParser) -> None:
@@ -27,9 +28,7 @@ def add(commands: Any, common: ArgumentParser) -> None:
         help="from: to: with: type: conv: state: is:failed|unverified|encrypted|pinned|queued after: before: and words",
     )
     made.add_argument("--follow", action="store_true", help="go on with what is appended, until stopped")
-    made.add_argument(
-        "--limit", type=_count, default=200, metavar="N", help="the newest N entries (default: 200)"
-    )
+    made.add_argument("--limit", type=_count, metavar="N", help=f"the newest N entries (default: {_NEWEST})")
     made.set_defaults(run=run)
     actions = made.add_subparsers(dest="action", metavar="ACTION")
     log_files.add(actions, common)
@@ -83,7 +82,8 @@ async def run(args: Namespace) -> int:
     async with access.reader(args) as holder:
         log = holder.agent.log
         last = await log.head()
-        rows = await log.page(args.filter, limit=args.limit) if args.limit else []
+        limit = _NEWEST if args.limit is None else args.limit
+        rows = await log.page(args.filter, limit=limit) if limit else []
         for row in rows:
             await print_row(out, log, row)
         if args.follow:

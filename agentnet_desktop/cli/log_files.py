@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from argparse import ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser, Namespace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,10 @@ def add(actions: Any, common: ArgumentParser) -> None:
         "--format", choices=("jsonl", "har", "csv"), default="jsonl", help="jsonl can be verified"
     )
     export.add_argument(
-        "--filter", default="", metavar="EXPR", help="what goes in whole; the rest as hashes (jsonl)"
+        "--filter",
+        default=SUPPRESS,  # else one that stands before the action would be forgotten
+        metavar="EXPR",
+        help="what goes in whole; the rest as hashes (jsonl)",
     )
     export.add_argument(
         "--redact", action="store_true", help="leave out what was said; the hashes still verify"
@@ -48,6 +51,22 @@ def add(actions: Any, common: ArgumentParser) -> None:
     compare.set_defaults(run=_compare)
 
 
+def need_no_list(args: Namespace, *, but: str = "") -> None:
+    """Refuses options of the list of entries before an action that has no use for them.
+
+    Args:
+        args: of the command line.
+        but: the option that the action takes.
+
+    Raises:
+        Usage: there is one.
+    """
+    given = {"--filter": bool(args.filter), "--follow": args.follow, "--limit": args.limit is not None}
+    for option, there in given.items():
+        if there and option != but:
+            raise Usage(f"{option} is for the list of entries: 'log {args.action}' takes none.")
+
+
 async def _known_keys(holder: Holder) -> dict[str, list[bytes]]:
     """Returns the pinned keys of all contacts."""
     from agentnet_desktop.store import contacts
@@ -68,6 +87,7 @@ async def _export(args: Namespace) -> int:
     from agentnet_desktop.compose import system_clock
     from agentnet_desktop.crypto.chain import sign_export
 
+    need_no_list(args, but="--filter")
     target = _new_file(args.out)
     async with access.reader(args) as holder:
         identity = holder.vault.identity
@@ -95,6 +115,7 @@ async def _export(args: Namespace) -> int:
 async def _verify(args: Namespace) -> int:
     from agentnet_desktop.audit.stored import verify_database
 
+    need_no_list(args)
     if args.file is not None:
         return _told(args, await _verified_file(args, Path(args.file)))
     async with access.reader(args) as holder:
@@ -143,10 +164,12 @@ def _told(args: Namespace, report: Report) -> int:
         words = (
             f"Tampered: entry {bad.seq}: {shown(bad.sentence, 500)} ({len(report.problems)} problems in all)"
         )
-    out.row({**plain(report), "intact": report.intact, "firstBad": plain(bad)}, words)
-    for agent_id, prints in report.keys.items():
-        out.say(f"  key of {shown(agent_id, 64)}: {', '.join(prints)}")
-    return outcome.DONE if report.intact else outcome.TAMPERED
+    code = outcome.DONE if report.intact else outcome.TAMPERED
+    with outcome.kept(code):
+        out.row({**plain(report), "intact": report.intact, "firstBad": plain(bad)}, words)
+        for agent_id, prints in report.keys.items():
+            out.say(f"  key of {shown(agent_id, 64)}: {', '.join(prints)}")
+    return code
 
 
 def _completeness(report: Report) -> str:
@@ -168,6 +191,7 @@ async def _compare(args: Namespace) -> int:
     from agentnet_desktop.audit.items import NotAnExport
     from agentnet_desktop.cli.output import Output, shown
 
+    need_no_list(args)
     try:
         found = await asyncio.to_thread(compare_files, Path(args.first), Path(args.second))
     except NotAnExport:
@@ -175,8 +199,11 @@ async def _compare(args: Namespace) -> int:
     except ValueError as error:
         raise Usage(str(error)) from error
     out = Output(as_json=args.json)
-    for difference in found:
-        out.row(difference, f"{difference.kind}  entry {difference.seq}  {shown(difference.sentence, 500)}")
-    if not found:
-        out.say("The two logs tell the same.")
+    with outcome.kept(outcome.DONE):
+        for difference in found:
+            out.row(
+                difference, f"{difference.kind}  entry {difference.seq}  {shown(difference.sentence, 500)}"
+            )
+        if not found:
+            out.say("The two logs tell the same.")
     return outcome.DONE

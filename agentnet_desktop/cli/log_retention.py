@@ -8,7 +8,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING, Any
 
-from agentnet_desktop.cli import access, outcome
+from agentnet_desktop.cli import access, log_files, outcome
 
 if TYPE_CHECKING:
     from agentnet_desktop.agent.retention import RetentionRule
@@ -58,6 +58,7 @@ def _megabytes(text: str) -> int:
 
 async def run(args: Namespace) -> int:
     """Shows the rule and what the log takes; sets the rule first when an option says so."""
+    log_files.need_no_list(args)
     if args.days or args.forever or args.size or args.no_limit:
         async with access.commander(args) as desk:
             known = await desk.agent.retention()

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from agentnet_desktop.cli import outcome
-from agentnet_desktop.cli.outcome import Stopped, Usage
+from agentnet_desktop.cli.outcome import Stopped, Unread, Usage
 
 _log = logging.getLogger(__name__)
 
@@ -103,11 +103,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser().parse_args(argv, args)
     _set_up_log()
     try:
+        _need_text(args)
         return asyncio.run(_run(args))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:  # noqa: BLE001 (the last line of defence: no traceback reaches a person)
         return _ended(args, _leaf(error))
+
+
+def _need_text(args: argparse.Namespace) -> None:
+    """Refuses words that are not UTF-8, which no message can carry; files may be called as they are."""
+    for name in ("title", "location", "note", "name", "params", "filter", "reason", "tz"):
+        value = getattr(args, name, None)
+        if isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise Usage(f"--{name} is not valid UTF-8 text.") from None
 
 
 def _leaf(error: Exception) -> Exception:
@@ -124,11 +136,10 @@ def _ended(args: argparse.Namespace, error: Exception) -> int:
             return _fail(args, str(error), outcome.USAGE)
         case Stopped():
             return 128 + error.number
-        case BrokenPipeError():
-            os.dup2(
-                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-            )  # or the interpreter complains at exit
-            return outcome.ERROR
+        case BrokenPipeError() | Unread():
+            # Or the interpreter complains at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return error.code if isinstance(error, Unread) else outcome.ERROR
         case ModuleNotFoundError():  # its own parts may be what is missing, so nothing more is imported
             words = f"{error.name} is not installed: install agentnet-desktop[agent], not only the relay."
             return _fail(args, words, outcome.ERROR)

@@ -80,10 +80,12 @@ def _written(ms: int) -> str:
 
 def _nothing(out: Output, found: TimesView) -> int:
     """Says why nothing was proposed."""
-    for view in found.silent:
-        out.row(view, _silence(view))
     if found.silent:
-        return max(_code(view) for view in found.silent)
+        worst = max(_code(view) for view in found.silent)
+        with outcome.kept(worst):
+            for view in found.silent:
+                out.row(view, _silence(view))
+        return worst
     out.row({"starts": [], "best": []}, "No time in that stretch suits everyone. Nothing was proposed.")
     return outcome.REJECTED
 

@@ -83,14 +83,17 @@ async def outcomes(out: Output, desk: access.Desk, sent: Sequence[ProposalView],
     """
     if wait is None:
         await desk.settle()
-        for view in sent:
-            out.row(view, f"{line(view)}  queued")
+        with outcome.kept(outcome.DONE):
+            for view in sent:
+                out.row(view, f"{line(view)}  queued")
         return outcome.DONE
     deadline = time.monotonic() + wait
     results = await asyncio.gather(*(_result(desk, view, deadline) for view in sent))
-    for view, _, words in results:
-        out.row({**_data(view), "outcome": words}, f"{line(view)}  {words}")
-    return max(code for _, code, _ in results)
+    worst = max(code for _, code, _ in results)
+    with outcome.kept(worst):
+        for view, _, words in results:
+            out.row({**_data(view), "outcome": words}, f"{line(view)}  {words}")
+    return worst
 
 
 def _data(view: ProposalView) -> dict[str, Any]:
