@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from agentnet_desktop.agent.events import QueryAnswer
 
 _WEEK = timedelta(days=7)
+_TIMES = {"--from": "start", "--to": "end", "--tz": "tz", "--minutes": "minutes"}
+_CUSTOM = {"--name": "name", "--params": "params"}
 _TYPES = ("AVAILABILITY", "LOCATION_PREFERENCE", "MEETING_TYPE_PREFERENCE", "CUSTOM")
 
 
@@ -44,23 +46,39 @@ def parameters(args: Namespace) -> dict[str, Any]:
     Raises:
         Usage: one is missing, malformed, or belongs to another type.
     """
+    for options, kind in ((_TIMES, "AVAILABILITY"), (_CUSTOM, "CUSTOM")):
+        for option, name in options.items():
+            if getattr(args, name) is not None and args.query_type != kind:
+                raise Usage(f"{option} is for {kind}; {args.query_type} takes none.")
     if args.query_type == "AVAILABILITY":
         name, zone = zone_named(args.tz)
         start = datetime.now(zone) if args.start is None else moment(args.start, zone, "--from")
         end = start + _WEEK if args.end is None else moment(args.end, zone, "--to")
         found: dict[str, Any] = {"startDate": rfc3339(start), "endDate": rfc3339(end), "timeZone": name}
         return found if args.minutes is None else {**found, "durationMinutes": args.minutes}
-    if args.query_type != "CUSTOM":
-        return {}
+    return _custom(args) if args.query_type == "CUSTOM" else {}
+
+
+def _custom(args: Namespace) -> dict[str, Any]:
+    """Builds the parameters of a CUSTOM query."""
+    from agentnet_desktop.protocol.canonical import NotCanonical, jcs
+
     if args.name is None:
         raise Usage("CUSTOM needs --name.")
     try:
         more = json.loads(args.params) if args.params is not None else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         more = None
     if not isinstance(more, dict):
         raise Usage("--params is not a JSON object.")
-    return {**more, "name": args.name}
+    found = {**more, "name": args.name}
+    try:
+        jcs(found)
+    except NotCanonical:
+        raise Usage(
+            "--params holds what no message can carry, such as half a character, a number beyond 2^53 or no number."
+        ) from None
+    return found
 
 
 async def run(args: Namespace) -> int:

@@ -9,6 +9,10 @@ from zoneinfo import ZoneInfo
 from agentnet_desktop.cli.outcome import Usage
 
 _SPAN = re.compile(r"([0-9]{1,6})([smhdw])", re.ASCII)
+FIRST_YEAR, LAST_YEAR = (
+    1971,
+    9998,
+)  # so that a zone's offset, or a week more, leads to no year that is not there
 _UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 
@@ -49,7 +53,7 @@ def moment(text: str, zone: ZoneInfo, option: str) -> datetime:
         option: named in the error.
 
     Raises:
-        Usage: it is no time.
+        Usage: it is no time, or in a year that not every zone can write.
     """
     try:
         found = datetime.fromisoformat(text.strip())
@@ -57,7 +61,10 @@ def moment(text: str, zone: ZoneInfo, option: str) -> datetime:
         raise Usage(
             f"{option} {text!r} is not a time; write 2026-06-01T15:00 or 2026-06-01T15:00+02:00."
         ) from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=zone)
+    found = found if found.tzinfo is not None else found.replace(tzinfo=zone)
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise Usage(f"{option} {text!r} is out of reach; write a year from {FIRST_YEAR} to {LAST_YEAR}.")
+    return found
 
 
 def rfc3339(found: datetime) -> str:
