@@ -382,7 +382,8 @@ async def _open(
                 write_settings(paths, settings)
             invite = None if settings.enrolled else vault.get_token(INVITE)
             key = vault.database_key
-            database = Database.open(paths.database, key, now_ms=clock, read_only=lock is None)
+            looks = lock is None
+            database = Database.open(paths.database, key, now_ms=clock, read_only=looks, expected=True)
         except BaseException:
             if vault is not None:
                 vault.lock()

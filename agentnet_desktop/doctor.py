@@ -100,7 +100,9 @@ async def database(paths: ProfilePaths, key: bytes) -> Finding:
     """Opens the database for reading, and checks every page."""
     try:
         await asyncio.to_thread(
-            lambda: Database.open(paths.database, key, now_ms=lambda: 0, read_only=True).close_sync()
+            lambda: Database.open(
+                paths.database, key, now_ms=lambda: 0, read_only=True, expected=True
+            ).close_sync()
         )
         damage = await asyncio.to_thread(check, paths.database, key)
     except StoreError as error:

@@ -48,7 +48,15 @@ class Database:
         self._log_reader = log_reader
 
     @classmethod
-    def open(cls, path: Path, key: bytes, *, now_ms: Callable[[], int], read_only: bool = False) -> Database:
+    def open(
+        cls,
+        path: Path,
+        key: bytes,
+        *,
+        now_ms: Callable[[], int],
+        read_only: bool = False,
+        expected: bool = False,
+    ) -> Database:
         """Opens the database, making it first where there is none, or bringing an older one up to date.
 
         Blocks: call it from a thread.
@@ -58,12 +66,13 @@ class Database:
             key: 32 bytes, used raw.
             now_ms: the clock, for the names of backups.
             read_only: opens an existing file without ever writing; `write` then raises `ReadOnly`.
+            expected: there is such a file already, and its loss is to be told, not covered up by a new one.
 
         Raises:
             StoreError: `WrongKey`, `NewerSchema`, `Corrupt`, `ReadOnly`, `DiskFull`, `InUse`,
-                `DatabaseMissing` or `MigrationFailed`: each one sentence for a person.
+                `DatabaseMissing`, `DatabaseLost` or `MigrationFailed`: each one sentence for a person.
         """
-        write = open_file(path, key, now_ms=now_ms, read_only=read_only)
+        write = open_file(path, key, now_ms=now_ms, read_only=read_only, expected=expected)
         writer = None if write is None else Writer(path, write)
         readers: list[Reader] = []
         try:

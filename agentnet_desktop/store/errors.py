@@ -39,6 +39,16 @@ class DatabaseMissing(StoreError):
     sentence = "There is no database at {path}: make a profile first, or check the profile's folder."
 
 
+class DatabaseLost(StoreError):
+    """A profile's database is gone, or an empty file stands in its place."""
+
+    kind = "DATABASE_LOST"
+    sentence = (
+        "The profile's database {path} is gone or empty, with its log, contacts and waiting messages. Nothing was made "
+        "in its place: put the file back from a copy, or restore a backup into a new profile ('agentnet keys restore')."
+    )
+
+
 class WrongKey(StoreError):
     """The key does not open the file, or the file is not a database of ours."""
 

@@ -18,6 +18,7 @@ from agentnet_desktop.store import schema
 from agentnet_desktop.store.connect import connect, fault
 from agentnet_desktop.store.errors import (
     Corrupt,
+    DatabaseLost,
     DatabaseMissing,
     MigrationFailed,
     NewerSchema,
@@ -26,6 +27,8 @@ from agentnet_desktop.store.errors import (
     WrongKey,
 )
 
+# Up to this size the whole file is looked at when it is opened for work: a tenth of a second. Larger ones: the doctor.
+CHECKED_WHOLE = 16 * 1024 * 1024
 # Read at both ends at every start: damage there would stop the work later, in the middle of something.
 _CHECKED = (
     "SELECT * FROM contact LIMIT 3",
@@ -41,7 +44,9 @@ _CHECKED = (
 )
 
 
-def open_file(path: Path, key: bytes, *, now_ms: Callable[[], int], read_only: bool) -> Engine | None:
+def open_file(
+    path: Path, key: bytes, *, now_ms: Callable[[], int], read_only: bool, expected: bool = False
+) -> Engine | None:
     """Makes sure that the file can be used.
 
     Args:
@@ -49,6 +54,7 @@ def open_file(path: Path, key: bytes, *, now_ms: Callable[[], int], read_only: b
         key: 32 bytes.
         now_ms: the clock, for the name of a backup before a migration.
         read_only: only looks; an old schema is then refused, too.
+        expected: the file was made before; one that is gone or empty is told, and left as it is.
 
     Returns:
         The writing engine, or None with `read_only`.
@@ -57,6 +63,8 @@ def open_file(path: Path, key: bytes, *, now_ms: Callable[[], int], read_only: b
         StoreError: see `Database.open`.
     """
     fresh = not path.exists() or path.stat().st_size == 0
+    if fresh and expected:
+        raise DatabaseLost(path)
     if fresh and read_only:
         raise DatabaseMissing(path)
     if fresh:
@@ -69,6 +77,8 @@ def open_file(path: Path, key: bytes, *, now_ms: Callable[[], int], read_only: b
                 _need_writable(path)
             _bring_up_to_date(engine, path, key, now_ms=now_ms, read_only=read_only)
             _look(engine)
+            if not read_only and path.stat().st_size <= CHECKED_WHOLE:
+                _look_everywhere(engine, path)
     except BaseException:
         engine.dispose()
         raise
@@ -137,6 +147,17 @@ def _look(engine: Engine) -> None:
     with engine.begin() as connection:
         for statement in _CHECKED:
             connection.exec_driver_sql(statement).all()
+
+
+def _look_everywhere(engine: Engine, path: Path) -> None:
+    """Reads every page that is in use, with what the write-ahead log has of it.
+
+    Raises:
+        Corrupt: one is damaged.
+    """
+    with engine.begin() as connection:
+        if connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok":
+            raise Corrupt(path)
 
 
 def check(path: Path, key: bytes) -> list[str]:

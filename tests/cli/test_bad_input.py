@@ -237,6 +237,24 @@ def test_a_database_of_a_newer_version_is_refused_by_every_command_and_left_alon
     assert (alice.profile / "agent.db").read_bytes() == before
 
 
+@pytest.mark.parametrize("left", [None, b""])
+def test_a_database_that_is_gone_or_empty_is_told_by_every_command_and_not_made_anew(
+    shell: Make, left: bytes | None
+) -> None:
+    alice = shell("alice")
+    database = alice.profile / "agent.db"
+    database.unlink()
+    if left is not None:
+        database.write_bytes(left)
+    for command in ("run", "log", "outbox", "keys"):
+        done = alice(command, *(("rotate",) if command == "keys" else ("--json",)))
+        assert (done.code, done.out) == (1, "")
+        one_sentence(done.err, "is gone or empty", "Nothing was made in its place", "restore")
+    sick = alice("doctor")
+    assert (sick.code, "failed   database" in sick.out) == (1, True)
+    assert (database.read_bytes() if database.exists() else None) == left
+
+
 def test_a_second_holder_is_refused_with_the_pid_of_the_first(
     shell: Make, relay_process: RelayProcess
 ) -> None:

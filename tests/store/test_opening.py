@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from agentnet_desktop.store import audit_log, outbox, schema, settings
+from agentnet_desktop.store import audit_log, opening, outbox, schema, settings
 from agentnet_desktop.store.connect import connect
 from agentnet_desktop.store.engine import Database
 from agentnet_desktop.store.errors import (
     Corrupt,
+    DatabaseLost,
     DatabaseMissing,
     NewerSchema,
     ReadOnly,
@@ -135,6 +136,59 @@ def test_every_damaged_page_is_found_by_the_check(
         except Corrupt:  # the page says which tables there are: it does not open at all, which is told, too
             continue
         assert found != [], f"page {page}"
+
+
+def test_every_damaged_page_of_a_small_file_is_told_at_start_and_the_file_kept(
+    open_db: Callable[..., Database], path: Path, entry: Callable[..., audit_log.NewEntry]
+) -> None:
+    db = open_db()
+    fill(db, entry, 60)
+    db.close_sync()
+    whole = path.read_bytes()
+    for page in range(1, len(whole) // PAGE, 5):
+        path.write_bytes(whole)
+        damaged = damage(path, page)
+        with pytest.raises(Corrupt, match="is damaged"):
+            open_db()
+        assert path.read_bytes() == damaged, f"page {page}"
+    path.write_bytes(whole)
+    open_db().close_sync()
+
+
+def test_of_a_large_file_only_what_the_work_begins_with_is_looked_at(
+    open_db: Callable[..., Database],
+    path: Path,
+    entry: Callable[..., audit_log.NewEntry],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Which the threat model says; the doctor looks at all of it."""
+    db = open_db()
+    fill(db, entry, 60)
+    db.close_sync()
+    monkeypatch.setattr(opening, "CHECKED_WHOLE", path.stat().st_size - 1)
+    whole, silent = path.read_bytes(), 0
+    for page in range(1, len(whole) // PAGE, 5):
+        path.write_bytes(whole)
+        damage(path, page)
+        try:
+            open_db().close_sync()
+        except Corrupt:
+            continue
+        silent += 1
+        assert check(path, KEY) != []
+    assert silent > 0
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize("left", [None, b""])
+def test_an_expected_file_that_is_gone_or_empty_is_told_and_not_made_anew(
+    path: Path, left: bytes | None, read_only: bool
+) -> None:
+    if left is not None:
+        path.write_bytes(left)
+    with pytest.raises(DatabaseLost, match=r"is gone or empty.*Nothing was made in its place"):
+        Database.open(path, KEY, now_ms=lambda: 0, read_only=read_only, expected=True)
+    assert [(p, p.read_bytes()) for p in path.parent.iterdir()] == ([] if left is None else [(path, left)])
 
 
 def test_damage_where_the_work_begins_is_told_at_start_and_the_file_kept(
