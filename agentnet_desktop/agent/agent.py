@@ -149,12 +149,7 @@ class Agent(Commands):
             negotiation=negotiation,
             queries=queries,
         )
-        undelivered = Undelivered(negotiation, queries, delivery, life)
-        delivery.on_ended, delivery.on_again = undelivered.ended, undelivered.again
-        delivery.on_reached = undelivered.reached
-        ground.on_undone = delivery.undone
-        life.on_active = delivery.look
-        life.on_replaced = receiving.replaced
+        self._tie(life)
         self._frames: deque[tuple[Element, bytes]] = deque()
         self._stalled = False
         self._arrived = asyncio.Event()
@@ -165,6 +160,16 @@ class Agent(Commands):
         self._started = False
         ground.connect(self._client.send)
         self._schedule()
+
+    def _tie(self, life: SessionLife) -> None:
+        """Ties what one room tells to the room that must hear of it."""
+        delivery = self._delivery
+        undelivered = Undelivered(self._negotiation, self._queries, delivery, life)
+        delivery.on_ended, delivery.on_again = undelivered.ended, undelivered.again
+        delivery.on_reached = undelivered.reached
+        self._ground.on_undone = delivery.undone
+        life.on_active = delivery.look
+        life.on_replaced = self._receiving.replaced
 
     def _keep_log(self, ground: Ground, journal: Journal, head_keeper: HeadKeeper | None) -> None:
         """Wires what reads, proves and keeps the log."""

@@ -476,7 +476,7 @@ class Receiving:
                 continue
             inbox.release(turn.session, stored.row_id, seq)
             hand_on = partial(self._hand_on_one, contact=contact, stored=stored, message=message)
-            error = turn.apart(hand_on, f"handing on {message.message_id}, which had waited for its turn")
+            error = turn.apart(hand_on, f"handing on {message.message_id}, which had waited for its turn,")
             if isinstance(error, Exception):
                 problem = error if isinstance(error, WireError) else _NOT_HANDLED
                 self._set_aside_late(turn, contact, stored, message, problem)

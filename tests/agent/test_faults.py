@@ -44,7 +44,11 @@ async def test_a_handler_that_answers_nonsense_is_an_internal_error_for_the_peer
 ) -> None:
     alice, bob = friends
     await bob.agent.set_policy("alice", "CUSTOM", "slots")
-    bob.agent.add_query_handler("odd", lambda peer, parameters: 5)  # type: ignore[arg-type,return-value]
+
+    def nonsense(peer: str, parameters: Any) -> Any:
+        return 5
+
+    bob.agent.add_query_handler("odd", nonsense)
     request = await alice.agent.query("bob", "CUSTOM", {"name": "odd"})
     await world.settle()
     answer = await alice.agent.wait_query(request, 0)
