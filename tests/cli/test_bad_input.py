@@ -64,7 +64,7 @@ def one_sentence(text: str, *words: str) -> None:
         (("query", "bob", "MEETING_TYPE_PREFERENCE", "--minutes", "0"), ["--minutes is for AVAILABILITY"]),
         (("query", "bob", "CUSTOM", "--name", "n", "--tz", "UTC"), ["--tz is for AVAILABILITY"]),
         (("propose", "bob", "--title", "T", "--start", "9999-12-31T23:00-12:00", "--end", "9999-12-31T23:30-12:00"),
-         ["--start", "out of reach", "1971 to 9998"]),
+         ["--start", "out of reach", "1971 to 2998"]),
         (("propose", "bob", *MEETING, "--expires", "0001-01-01"), ["--expires '0001-01-01' is out of reach"]),
         (("propose", "bob", "--title", "\udcff", *MEETING[2:]), ["--title is not valid UTF-8"]),
         (("meet", "bob", "--minutes", "30", "--from", "0001-01-01", "--to", "2026-12-02", "--tz", "Asia/Tokyo"),
