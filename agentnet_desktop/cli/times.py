@@ -9,10 +9,8 @@ from zoneinfo import ZoneInfo
 from agentnet_desktop.cli.outcome import Usage
 
 _SPAN = re.compile(r"([0-9]{1,6})([smhdw])", re.ASCII)
-FIRST_YEAR, LAST_YEAR = (
-    1971,
-    9998,
-)  # so that a zone's offset, or a week more, leads to no year that is not there
+# Well within what messages carry (1970 to 2999), so that an offset or a week more stays within, too.
+FIRST_YEAR, LAST_YEAR = 1971, 2998
 _UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 
