@@ -125,7 +125,8 @@ def test_a_query_is_answered_and_printed(contacts: tuple[Shell, Shell]) -> None:
 def test_the_log_is_filtered_limited_and_followed(contacts: tuple[Shell, Shell]) -> None:
     alice, bob = contacts
     running = bob.run()
-    following = bob.start("log", "--follow", "--json", "--limit", "0", "--filter", "type:PROPOSAL")
+    following = bob.start("log", "--follow", "--json", "--limit", "1", "--filter", "with:alice -type:ACK")
+    following.out.until('"messageType":"HANDSHAKE"', 40)  # from here on it sees all that comes
     assert alice("propose", "bob", *MEETING).code == 0
     following.out.until('"messageType":"PROPOSAL"', 40)
     assert following.stop() == 128 + signal.SIGTERM
