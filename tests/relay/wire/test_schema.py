@@ -97,6 +97,7 @@ def test_an_optional_field_that_is_null_is_absent_however_deep_it_stands() -> No
         ),
         ({"notes": None, "otherTrees": [GOOD, None]}, "content.otherTrees[1]: expected 'object', got 'null'"),
         ({"notes": None, "otherTrees": {}}, "content.otherTrees: expected 'array', got 'object'"),
+        ({"notes": [{"a": None}]}, "content.notes: expected 'object', got 'array'"),
         (
             {"notes": None, "bestTree": GOOD | {"word": "A"}},
             "content.bestTree.word: does not have the right form",
