@@ -101,6 +101,11 @@ def test_numbers_that_not_every_language_carries_are_refused(number: float) -> N
             jcs(value)
 
 
+def test_a_number_that_is_too_large_is_called_so() -> None:
+    with pytest.raises(NotCanonical, match="a number beyond 2"):
+        jcs({"n": 1e300})
+
+
 def test_a_number_too_long_even_to_be_named_is_refused() -> None:
     with pytest.raises(NotCanonical):
         jcs({"n": 10**5000})
