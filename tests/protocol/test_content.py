@@ -358,6 +358,10 @@ def test_a_detail_that_breaks_a_rule_is_refused_by_name(path: str, value: Any) -
     assert complaint("PROPOSAL", changed(COUNTER, path, value)).startswith(f"content.{path}")
 
 
+def test_a_proposal_may_expire_in_the_last_millisecond_that_is_carried() -> None:
+    assert complaint("PROPOSAL", changed(COUNTER, "details.expiresAt", 32503679999999)) == ""
+
+
 @pytest.mark.parametrize(
     ("path", "value", "field"),
     [

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from agentnet_desktop.protocol.delivery import (
     LIFETIME_MS,
     MAX_ATTEMPTS,
+    MAY_PASS,
     PROBE_MS,
     TABLE,
     DeliveryEvent,
     DeliveryState,
+    FailureReason,
     IllegalTransition,
     expiry,
     is_final,
@@ -157,3 +159,11 @@ def test_a_message_found_malformed_is_sent_once_more_and_then_fails() -> None:
 )
 def test_anything_else_is_retried_on_schedule(code: str) -> None:
     assert on_error(code, recoverable=True, resent=False) is None
+
+
+def test_a_message_may_be_sent_again_after_silence_a_refusal_by_the_relay_or_too_small_a_limit() -> None:
+    assert {
+        FailureReason.ATTEMPTS_EXHAUSTED,
+        FailureReason.REFUSED_BY_RELAY,
+        FailureReason.TOO_LARGE,
+    } == MAY_PASS
