@@ -76,7 +76,7 @@ def _without_nulls(kind: type[msgspec.Struct], value: Any) -> Any:
             left.pop(name, None)
         elif inner is not None and isinstance(item, list):
             left[name] = [_without_nulls(inner, part) for part in item]
-        elif inner is not None:
+        elif inner is not None and item is not None:
             left[name] = _without_nulls(inner, item)
     return left
 

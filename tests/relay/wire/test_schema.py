@@ -88,6 +88,17 @@ def test_an_optional_field_that_is_null_is_absent_however_deep_it_stands() -> No
     assert from_json_form(Wood, {"notes": {"a": None}, "otherTrees": None}).notes == {"a": None}
 
 
+class Garden(msgspec.Struct, frozen=True):
+    tree: Tree | None
+    word: str = ""
+
+
+def test_what_must_be_there_and_is_absent_is_missing_and_not_null() -> None:
+    with pytest.raises(WireError) as caught:
+        from_json_form(Garden, {"word": None})
+    assert str(caught.value) == "content.tree: is missing"
+
+
 @pytest.mark.parametrize(
     ("wood", "complaint"),
     [
