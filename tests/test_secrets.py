@@ -20,6 +20,7 @@ OPEN = {  # public keys, and names of colours
     "agentnet_desktop.audit.authorship.Authorship": {"keys"},
     "agentnet_desktop.audit.export.Source": {"keys"},
     "agentnet_desktop.audit.exported.Header": {"keys"},
+    "agentnet_desktop.audit.exported._HeaderLine": {"keys"},
     "agentnet_desktop.audit.verify.Report": {"keys"},
     "agentnet_desktop.ui.widgets.list_rows.RowLook": {"token", "second_token", "note_token"},
 }

@@ -18,6 +18,7 @@ import pytest
 import secretstorage
 from keyring.backend import KeyringBackend
 from keyring.backends import chainer, fail, null
+from keyring.backends.SecretService import Keyring as SecretServiceKeyring
 from keyring.errors import KeyringError, NoKeyringError
 
 from agentnet_desktop.vault.errors import KeyringFailed, KeyringLocked, NoKeyring, SecretTooLong, VaultCorrupt
@@ -155,8 +156,10 @@ def test_a_keyring_that_is_not_known_to_encrypt_is_never_used(backend: None) -> 
 
 
 def test_of_several_keyrings_the_best_trusted_one_is_taken(
-    backend: None, secret_service: SecretService
+    backend: None, secret_service: SecretService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    there = [made(PlaintextKeyring), made(SecretServiceKeyring)]
+    monkeypatch.setattr("keyring.backend.get_all_keyring", lambda: there)  # the real one looks only once
     keyring.set_keyring(made(chainer.ChainerBackend))
     assert KeyringStore("agentnet-test").name == "keyring.backends.SecretService.Keyring"
 
