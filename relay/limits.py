@@ -53,8 +53,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     handshakes_burst: float = 60
     connections: int = 10_000
     address_connections: int = 1000
-    unauthenticated: int = 400
-    address_unauthenticated: int = 200
+    unauthenticated: int = 200
+    address_unauthenticated: int = 100
     refusals_before_close: int = 200
     queue_bytes: int = 1 << 20
     queue_bytes_max: int = 4 << 20

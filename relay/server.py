@@ -39,7 +39,7 @@ from relay.limits import AddressMeter, Meters, address_group
 from relay.memory import Ebb, find_trim
 from relay.tls import Certificate, TlsError, self_signed
 from relay.upgrade import is_trusted
-from relay.websocket import WebSocket
+from relay.websocket import TURN_S, WebSocket
 from relay.wire.envelope import agent_key
 from relay.wire.errors import CloseCode
 
@@ -50,8 +50,6 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _TICK_S: Final = 0.5
-_TICKED_A_TURN: Final = 64
-"""So many sockets hear of the time in one turn of the loop: thousands at once would hold up everybody."""
 _PRUNE_TICKS: Final = 120
 _METRICS_READ_S: Final = 5
 _LINGER_S: Final = 2
@@ -326,11 +324,13 @@ class Server:
                 self._reload(only_if_changed=True)
 
     async def _tell_time(self, now: int) -> None:
-        """Tell every socket that time has passed, some in each turn of the loop."""
-        for number, socket in enumerate(list(self.sockets), 1):
+        """Tell every socket that time has passed, some in each turn of the loop: a crowd would hold up everybody."""
+        until = time.perf_counter() + TURN_S
+        for socket in list(self.sockets):
             socket.ticked(now)
-            if number % _TICKED_A_TURN == 0:
+            if time.perf_counter() >= until:
                 await asyncio.sleep(0)
+                until = time.perf_counter() + TURN_S
 
     async def _sweep(self) -> None:
         """Close the connections of agents that another process has revoked."""
