@@ -30,6 +30,9 @@ from agentnet_desktop.store.errors import (
 
 KEY_BYTES = 32
 BUSY_SECONDS = 5.0
+# The driver keeps a hundred prepared statements, and once it has them, a new one pushes out the one before it. Opening
+# a file alone takes as many, so that what runs for every message would be prepared anew each time.
+_KEPT_STATEMENTS = 1_000
 _NO_ROOM = 256 * 1024  # bytes; SQLite grows its side files by 32 KiB and more
 # To what the write-ahead log is cut once nobody reads it any more; a long walk beside many writes lets it grow.
 _WAL_BYTES = 16 * 1024 * 1024
@@ -37,6 +40,8 @@ _PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",
     f"journal_size_limit = {_WAL_BYTES}",
+    # Pages that every commit changes are written back once for four times as many commits; they fit the limit.
+    "wal_autocheckpoint = 4000",
     "cache_size = -16000",
     "temp_store = MEMORY",
 )
@@ -83,7 +88,12 @@ def connect(
 
     def open_connection(*_dialect_and_options: object) -> sqlcipher3.Connection:
         raw = sqlcipher3.connect(
-            target, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS
+            target,
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=BUSY_SECONDS,
+            cached_statements=_KEPT_STATEMENTS,
         )
         raw.execute("PRAGMA cipher_log_level = NONE")  # before the key, else a wrong one prints to stderr
         return raw
