@@ -69,7 +69,7 @@ class Outcomes:
             return  # late news: the message waits for its peer or a session again, and must go on waiting
         state = next_state(DeliveryState(row.state), DeliveryEvent.ROUTED)
         if state != row.state:
-            outbox.move(turn.session, message_id, state, next_attempt_at=row.next_attempt_at)
+            outbox.set_state(turn.session, message_id, state)
             self._journal.state(turn, row.log_seq, state)
 
     def _handshake_news(

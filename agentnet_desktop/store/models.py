@@ -196,9 +196,11 @@ class OutboxDigestModel(Base):
     """The digest of one ciphertext ever sent for an outbox row: a receipt for any of them counts."""
 
     __tablename__ = "outbox_digest"
-    __table_args__ = (Index("ix_outbox_digest_message", "message_id"), STRICT)
+    __table_args__ = (STRICT | {"sqlite_with_rowid": False},)
+    message_id: Mapped[str] = mapped_column(
+        primary_key=True
+    )  # first: ids sort by time, so rows are added at the end
     digest: Mapped[bytes] = mapped_column(primary_key=True)
-    message_id: Mapped[str]
     sent_at: Mapped[int]
 
 

@@ -62,9 +62,6 @@ _rows = Records(OutboxModel, OutboxRow)
 _digests = Records(OutboxDigestModel, _Digest)
 _c = _rows.c
 _by_id = _rows.lookup(_rows.select(_c.message_id == bindparam("message")))
-_by_digest = _rows.lookup(
-    _rows.select(_c.message_id == _digests.c.message_id, _digests.c.digest == bindparam("ciphertext"))
-)
 _add = Prepared(insert(_rows.table), [column.name for column in _c if column.name != "position"])
 _add_digest = _digests.insertion(insert(_digests.table).on_conflict_do_nothing())
 _digests_of = _digests.lookup(
@@ -138,6 +135,7 @@ _move = Prepared(
         settled_at=bindparam("settled"),
     )
 )
+_set_state = Prepared(_this.values(state=bindparam("to")))
 _attempt = Prepared(
     _this.values(state=bindparam("to"), attempts=_c.attempts + 1, next_attempt_at=bindparam("at"), reason="")
 )
@@ -240,11 +238,6 @@ def digests(session: Session, message_id: str) -> list[bytes]:
     return [record.digest for record in _digests_of.all(session, message=message_id)]
 
 
-def by_digest(session: Session, digest: bytes) -> OutboxRow | None:
-    """Returns the message for which a ciphertext with this 32-byte digest was stored, or None."""
-    return _by_digest.first(session, ciphertext=digest)
-
-
 def count_attempt(session: Session, message_id: str, state: str, next_attempt_at: int | None) -> None:
     """Counts an attempt before it is made, and sets the state (IN_FLIGHT) and the time of the next (ms)."""
     _attempt.run(session, {"message": message_id, "to": state, "at": next_attempt_at})
@@ -274,6 +267,11 @@ def move(
     """Sets the state of an unsettled message, why it waits, and when it is due (None: not by time)."""
     values = {"message": message_id, "to": state, "why": reason, "at": next_attempt_at, "settled": None}
     _move.run(session, values)
+
+
+def set_state(session: Session, message_id: str, state: str) -> None:
+    """Sets the state of a message that was sent and nothing else: most indexes need not be touched."""
+    _set_state.run(session, {"message": message_id, "to": state})
 
 
 def settle(session: Session, message_id: str, state: str, now: int, reason: str = "") -> None:

@@ -12,8 +12,8 @@ from agentnet_desktop.store import log_models
 from agentnet_desktop.store.log_index import CREATE_TEXT
 from agentnet_desktop.store.models import Base
 
-HEAD = "0002"
-REVISIONS = ("0001", "0002")  # oldest first; the last is HEAD
+HEAD = "0003"
+REVISIONS = ("0001", "0002", "0003")  # oldest first; the last is HEAD
 VERSION_TABLE = "alembic_version"
 _CREATE_VERSION = (
     "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
