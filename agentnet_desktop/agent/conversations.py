@@ -45,12 +45,7 @@ class Conversations:
         for known in sessions.conversations(turn.session, contact.agent_id):
             if known.ended_at is not None:
                 continue
-            states = {
-                stored.state
-                for stored in sessions.in_conversation(
-                    turn.session, contact.agent_id, known.conversation_id, _LIVE
-                )
-            }
+            states = sessions.states_in(turn.session, contact.agent_id, known.conversation_id)
             rank = next((place for place, state in enumerate(_LIVE) if state in states), None)
             if rank == 0:
                 return known.conversation_id

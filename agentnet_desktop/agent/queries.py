@@ -126,9 +126,11 @@ class Queries:
     def answered(self, turn: Turn, message: Arrived, content: ResponseContent) -> None:
         """Handles a RESPONSE."""
         own = queries.get(turn.session, content.request_id)
+        if own is None:
+            return  # it answers nothing that was asked, or is remembered
         error: Mapping[str, Any] | None = message.raw.get("error")
         data: Mapping[str, Any] | None = message.raw.get("data") if error is None else None
-        if own is not None and error is None and own.query_type == QueryType.AVAILABILITY:
+        if error is None and own.query_type == QueryType.AVAILABILITY:
             try:
                 availability_data(data or {})
             except WireError as fault:
@@ -147,7 +149,7 @@ class Queries:
             data=data,
             error=error,
         )
-        if done and own is not None:
+        if done:
             turn.tell(QueryAnswered(QueryAnswer(own.request_id, own.peer, own.query_type, data, error)))
 
     def due(self, turn: Turn) -> None:

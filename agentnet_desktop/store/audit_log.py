@@ -262,7 +262,7 @@ def _content_of(session: Session, seq: int) -> Mapping[str, Any] | None:
 def _add_step(session: Session, entry: LogEntry, state: str, now: int, detail: str) -> None:
     """Adds a step (an attempt, a refusal, a receipt) to an entry's delivery history."""
     end, before = head(session), open_steps(session)
-    step = Step(entry.seq, now, state, detail, end.seq)
+    step = Step(entry.seq, now, str(state), str(detail), end.seq)  # see `_chained` of StrEnums
     _insert_step.run(session, step)
     session.info[HEAD] = end
     session.info[STEPS] = joined_hash(before, step_hash(step, entry.details_hash))

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import cast
 
-from sqlalchemy import Table, bindparam, delete, func, select
+from sqlalchemy import Table, bindparam, delete, func, or_, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.store.models import ConversationModel, ReorderModel, SessionModel
 from agentnet_desktop.store.prepared import Prepared
-from agentnet_desktop.store.records import Records, changed
+from agentnet_desktop.store.records import Lookup, Records, changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +87,8 @@ _set_window = Prepared(
     )
 )
 _by_row = _sessions.lookup(_sessions.select(_c.row_id == bindparam("row")))
-_by_conversation = _sessions.lookup(
-    _sessions.select(_c.peer == bindparam("peer"), _c.conversation_id == bindparam("conversation")).order_by(
-        _c.row_id.desc()
-    )
+_states_in = Prepared(
+    select(_c.state).where(_c.peer == bindparam("peer"), _c.conversation_id == bindparam("conversation"))
 )
 _by_session_id = _sessions.lookup(
     _sessions.select(_c.session_id == bindparam("id"), _c.peer == bindparam("peer")).order_by(
@@ -162,11 +161,25 @@ def by_message_id(session: Session, peer: str, message_id: str) -> StoredSession
 
 
 def in_conversation(
-    session: Session, peer: str, conversation_id: str, states: Collection[str] = ()
+    session: Session, peer: str, conversation_id: str, states: tuple[str, ...] = ()
 ) -> list[StoredSession]:
     """Returns a conversation's sessions, newest first; all of them, or those in one of `states`."""
-    found = _by_conversation.all(session, peer=peer, conversation=conversation_id)
-    return [record for record in found if not states or record.state in states]
+    return _in_conversation(states).all(session, peer=peer, conversation=conversation_id)
+
+
+def states_in(session: Session, peer: str, conversation_id: str) -> set[str]:
+    """Returns the states that a conversation's sessions are in; an index alone tells."""
+    found = _states_in.run(session, {"peer": peer, "conversation": conversation_id})
+    return {state for (state,) in found}
+
+
+@cache
+def _in_conversation(states: tuple[str, ...]) -> Lookup[StoredSession]:
+    """A selection of its own for the states: a conversation that lives long has many sessions behind it."""
+    where = [_c.peer == bindparam("peer"), _c.conversation_id == bindparam("conversation")]
+    if states:
+        where.append(or_(*(_c.state == str(state) for state in states)))
+    return _sessions.lookup(_sessions.select(*where).order_by(_c.row_id.desc()))
 
 
 def of_peer(session: Session, peer: str, states: Collection[str] = ()) -> list[StoredSession]:
