@@ -57,5 +57,6 @@ def connect(
     isolation_level: str | None = ...,
     check_same_thread: bool = ...,
     *,
+    cached_statements: int = ...,
     uri: bool = ...,
 ) -> Connection: ...
