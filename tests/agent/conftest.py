@@ -143,6 +143,12 @@ class World:
             await self.settle()
         await self.settle()
 
+    async def sleep(self, milliseconds: int) -> None:
+        """Lets time pass in one leap, as for computers that sleep: what is due meanwhile happens afterwards."""
+        await self.settle()
+        self.clock.now += milliseconds
+        await self.settle()
+
     async def befriend(self, one: Peer, other: Peer) -> None:
         """Makes two agents contacts by a link, with a session between them."""
         link = await other.agent.create_contact_link()
