@@ -1,7 +1,7 @@
 """The one thread that writes: jobs that have gathered are one transaction, each in its own savepoint.
 
-A commit costs a disk flush whatever is in it, so the writer takes all jobs that wait, runs them, and commits
-once; while the disk works, the next ones gather. A job that raises is undone alone. Callers learn of success
+A commit costs a disk flush whatever is in it, so the writer takes all jobs that wait, runs them and those that come
+while it does, for a moment at most, and commits once; while the disk works, the next ones gather. A job that raises is undone alone. Callers learn of success
 only after the commit is on disk; when the commit fails, every job of the group fails and nothing was stored.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -28,6 +29,7 @@ from agentnet_desktop.store.prepared import session_on
 
 T = TypeVar("T")
 GROUP = 256
+MOMENT_S = 0.02  # how long jobs that keep coming may put a commit off
 # What one job may tell the next through its session's `info`: only this thread writes, so it stays true. A job
 # that fails tells nothing, a group that fails makes all of it forgotten.
 CARRIED = (audit_log.HEAD, audit_log.STEPS, log_index.KNOWN_VALUES, log_index.OPEN_WORDS)
@@ -92,10 +94,12 @@ class Writer:
     def _take(self) -> list[Queued]:
         """Waits for a job and takes with it all that have gathered; an empty list: closed, and nothing is left."""
         first = self._queue.get()
-        if first is None:
-            return []
-        group = [first]
-        while len(group) < GROUP:
+        return [] if first is None else [first, *self._gathered(GROUP - 1)]
+
+    def _gathered(self, room: int) -> list[Queued]:
+        """Takes up to `room` jobs that have gathered, without waiting."""
+        found: list[Queued] = []
+        while len(found) < room:
             try:
                 queued = self._queue.get_nowait()
             except Empty:
@@ -103,17 +107,22 @@ class Writer:
             if queued is None:
                 self._queue.put(None)  # nothing can follow it: ends the thread after this group
                 break
-            group.append(queued)
-        return group
+            found.append(queued)
+        return found
 
     def _run_group(self, connection: Connection, group: list[Queued]) -> None:
-        """Runs a group as one transaction and leaves each job's outcome in it."""
+        """Runs a group, which grows by what comes meanwhile, as one transaction; leaves each job's outcome in it."""
+        until = time.monotonic() + MOMENT_S
         try:
             with connection.begin():
                 self._check_carried(connection)
                 pending = log_index.Pending()
-                for queued in group:
-                    self._run_job(connection, queued, pending)
+                fresh = group
+                while fresh:
+                    for queued in fresh:
+                        self._run_job(connection, queued, pending)
+                    fresh = self._gathered(GROUP - len(group)) if time.monotonic() < until else []
+                    group += fresh
                 pending.write(raw_connection(connection))
         except (DBAPIError, sqlcipher3.DatabaseError, StoreError) as error:
             self._carried = {}
