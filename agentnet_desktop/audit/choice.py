@@ -16,7 +16,7 @@ import msgspec
 
 from agentnet_desktop.audit.filter import Filter, matches
 from agentnet_desktop.audit.items import Item
-from agentnet_desktop.audit.stored import database_items
+from agentnet_desktop.audit.stored import database_parts
 from agentnet_desktop.store import audit_log
 from agentnet_desktop.store.search_terms import Term, TermField
 from agentnet_desktop.store.snapshot import Snapshot
@@ -25,10 +25,10 @@ from relay.wire.envelope import agent_key
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a filter lets through. `peers`: in lower case, of the entries that are shown."""
+    """What a filter lets through."""
 
     lets_through: Callable[[int], bool]  # to be asked of each place, in the log's order
-    peers: frozenset[str]
+    peers: Callable[[], frozenset[str]]  # of the entries that are shown, in lower case; may look for them
 
 
 class _Row(NamedTuple):
@@ -53,21 +53,22 @@ def choose(
     Args:
         state: of the database.
         terms: of the filter; none lets everything through.
-        progress: is told the place of each entry; what it raises ends the walk.
+        progress: is told a place from time to time; what it raises ends the walk.
     """
     if not terms:
-        return Choice(lambda _seq: True, frozenset(map(agent_key, state.read(audit_log.peers))))
+        return Choice(lambda _seq: True, lambda: frozenset(map(agent_key, state.read(audit_log.peers))))
     wanted, places, peers = Filter(tuple(terms)), array("q"), set()
     pinned = state.read(audit_log.pinned)
     reads_content = any(term.field is TermField.TEXT for term in terms)
-    for item in database_items(state, raw=True):
-        progress(item.seq)
-        row = _row(item)
-        content = _content(item) if reads_content else None
-        if matches(wanted, row, content=content, pinned=item.seq in pinned):
-            places.append(item.seq)
-            peers.add(agent_key(row.peer))
-    return Choice(_in_order(places), frozenset(peers))
+    for part in database_parts(state, raw=True):
+        progress(part[-1].seq)
+        for item in part:
+            row = _row(item)
+            content = _content(item) if reads_content else None
+            if matches(wanted, row, content=content, pinned=item.seq in pinned):
+                places.append(item.seq)
+                peers.add(agent_key(row.peer))
+    return Choice(_in_order(places), lambda: frozenset(peers))
 
 
 def _row(item: Item) -> _Row:

@@ -11,20 +11,22 @@ import contextlib
 import csv
 import hashlib
 import io
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
-from agentnet_desktop.audit.choice import choose
+from agentnet_desktop.audit.choice import Choice, choose
 from agentnet_desktop.audit.histories import ShownSteps
-from agentnet_desktop.audit.items import VERSION, Item, line_of, stub_line
-from agentnet_desktop.audit.stored import CHUNK, database_items
+from agentnet_desktop.audit.items import VERSION, Item, line_of, redacted, stub_line
+from agentnet_desktop.audit.stored import database_parts
 from agentnet_desktop.crypto import chain
 from agentnet_desktop.protocol.canonical import jcs
 from agentnet_desktop.store.engine import Database
@@ -48,6 +50,7 @@ _CSV_COLUMNS = (
     "content",
     "hash",
 )
+_FORMULA = frozenset("=+-@\t\r")  # how one begins
 
 
 class ExportFormat(StrEnum):
@@ -104,25 +107,24 @@ def export_log(
         file_format: JSONL can be verified, HAR and CSV are for other tools.
         terms: of a filter; other entries are left out (in JSONL: are stubs).
         redact: leaves out summaries, contents and clear bytes.
-        progress: is told the place of each entry, from time to time.
+        progress: is told a place from time to time; what it raises ends the export.
 
     Raises:
         OSError: the file cannot be written; nothing is left of it.
     """
     writers: dict[ExportFormat, Callable[..., tuple[int, int]]] = {
-        ExportFormat.JSONL: _jsonl,
+        ExportFormat.JSONL: partial(_jsonl, redact=redact),
         ExportFormat.HAR: _har,
         ExportFormat.CSV: _csv,
     }
     partial_file = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with _private(partial_file) as out, db.snapshot() as state:
-            told = _now_and_then(progress)
+            told = progress or (lambda _place: None)
             choice = choose(state, terms, told)
-            shown = {peer: found for peer, found in source.keys.items() if agent_key(peer) in choice.peers}
-            items = _reported(database_items(state, raw=True), told)
-            about = replace(source, keys=shown)
-            entries, stubs = writers[file_format](out, items, choice.lets_through, about, redact)
+            parts = _reported(database_parts(state, raw=True), told)
+            shown = ([redacted(item) for item in part] for part in parts) if redact else parts
+            entries, stubs = writers[file_format](out, shown, choice, source)
             out.flush()
             os.fsync(out.fileno())
             size = out.tell()
@@ -139,30 +141,20 @@ def _private(path: Path) -> IO[bytes]:
     return os.fdopen(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb", buffering=1 << 20)
 
 
-def _now_and_then(progress: Callable[[int], None] | None) -> Callable[[int], None]:
-    """Passes some of the places on."""
-
-    def told(place: int) -> None:
-        if progress is not None and place % CHUNK == 0:
-            progress(place)
-
-    return told
-
-
-def _reported(items: Iterator[Item], told: Callable[[int], None]) -> Iterator[Item]:
-    for item in items:
-        told(item.seq)
-        yield item
+def _reported(parts: Iterator[list[Item]], told: Callable[[int], None]) -> Iterator[list[Item]]:
+    for part in parts:
+        told(part[-1].seq)
+        yield part
 
 
 def _jsonl(
-    out: IO[bytes], items: Iterator[Item], chosen: Callable[[int], bool], source: Source, redact: bool
+    out: IO[bytes], parts: Iterator[list[Item]], choice: Choice, source: Source, *, redact: bool
 ) -> tuple[int, int]:
     header = {
         "agentnetLog": VERSION,
         "agentId": source.agent_id,
         "identityKey": b64encode(source.identity_key),
-        "keys": {peer: [b64encode(key) for key in keys] for peer, keys in source.keys.items()},
+        "keys": _shown_keys(source, choice),
         "exportedAt": source.exported_at,
         "filter": source.filter_text,
         "redacted": redact,
@@ -170,15 +162,18 @@ def _jsonl(
     out.write(_ENCODER.encode(header) + b"\n")
     entries = stubs = 0
     seq, head, steps = 0, chain.GENESIS, ShownSteps()
-    for item in items:
-        steps.feed(item)
-        if chosen(item.seq):
-            out.write(_ENCODER.encode(line_of(item, redact=redact)) + b"\n")
-            entries += 1
-        else:
-            out.write(_ENCODER.encode(stub_line(item, chain.body_hash(jcs(item.body)))) + b"\n")
-            stubs += 1
-        seq, head = item.seq, item.entry_hash
+    for part in parts:
+        lines = []
+        for item in part:
+            steps.feed(item)
+            if choice.lets_through(item.seq):
+                lines.append(line_of(item))
+                entries += 1
+            else:
+                lines.append(stub_line(item, chain.body_hash(jcs(item.body))))
+                stubs += 1
+        out.write(_ENCODER.encode_lines(lines))
+        seq, head = part[-1].seq, part[-1].entry_hash
     signature = source.sign(seq, head, steps.digest, hashlib.sha256(jcs(header)).digest())
     footer = {
         "end": True,
@@ -192,9 +187,18 @@ def _jsonl(
     return entries, stubs
 
 
-def _har(
-    out: IO[bytes], items: Iterator[Item], chosen: Callable[[int], bool], source: Source, redact: bool
-) -> tuple[int, int]:
+def _shown_keys(source: Source, choice: Choice) -> dict[str, list[str]]:
+    if not source.keys:
+        return {}
+    shown = choice.peers()
+    return {
+        peer: [b64encode(key) for key in keys]
+        for peer, keys in source.keys.items()
+        if agent_key(peer) in shown
+    }
+
+
+def _har(out: IO[bytes], parts: Iterator[list[Item]], choice: Choice, source: Source) -> tuple[int, int]:
     """One HAR entry for the connection to the relay, with all messages in Chrome's WebSocket extension."""
     empty = {"headersSize": -1, "bodySize": -1, "cookies": [], "headers": [], "httpVersion": "HTTP/1.1"}
     request = empty | {"method": "GET", "url": source.relay_url, "queryString": []}
@@ -213,17 +217,16 @@ def _har(
     start = _ENCODER.encode({"version": "1.2", "creator": creator})[:-1]
     out.write(b'{"log":' + start + b',"entries":[' + _ENCODER.encode(entry)[:-1] + b',"_webSocketMessages":[')
     count = 0
-    for item in items:
-        if not chosen(item.seq) or item.text("direction") == "local":
-            continue
-        out.write((b",\n" if count else b"\n") + _ENCODER.encode(_har_message(item, redact)))
-        count += 1
+    for item in itertools.chain.from_iterable(parts):
+        if choice.lets_through(item.seq) and item.text("direction") != "local":
+            out.write((b",\n" if count else b"\n") + _ENCODER.encode(_har_message(item)))
+            count += 1
     out.write(b"\n]}]}}\n")
     return count, 0
 
 
-def _har_message(item: Item, redact: bool) -> dict[str, Any]:
-    line = line_of(item, redact=redact)
+def _har_message(item: Item) -> dict[str, Any]:
+    line = line_of(item)
     binary = item.text("wireFormat") != "json"
     data: bytes | str = line.pop("wire", b"")
     if data and not binary:
@@ -239,28 +242,37 @@ def _har_message(item: Item, redact: bool) -> dict[str, Any]:
     }
 
 
-def _csv(
-    out: IO[bytes], items: Iterator[Item], chosen: Callable[[int], bool], _source: Source, redact: bool
-) -> tuple[int, int]:
-    text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
+def _csv(out: IO[bytes], parts: Iterator[list[Item]], choice: Choice, _source: Source) -> tuple[int, int]:
+    text = io.TextIOWrapper(out, encoding="utf-8", newline="")
     writer = csv.writer(text)
     writer.writerow(_CSV_COLUMNS)
     count = 0
-    for item in items:
-        if not chosen(item.seq):
-            continue
-        line = line_of(item, redact=redact)
-        line["time"] = datetime.fromtimestamp(line["time"] / 1000, UTC).isoformat(timespec="milliseconds")
-        line["content"] = "" if line["content"] is None else _ENCODER.encode(line["content"]).decode()
-        writer.writerow([_cell(line[name]) for name in _CSV_COLUMNS])
-        count += 1
+    for part in parts:
+        rows = [_csv_row(item) for item in part if choice.lets_through(item.seq)]
+        writer.writerows(rows)
+        count += len(rows)
     text.flush()
     text.detach()
     return count, 0
 
 
-def _cell(value: Any) -> Any:
-    """Text that a spreadsheet would take for a formula gets a quote before it: a peer may have written it."""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{value}"
-    return value
+def _csv_row(item: Item) -> list[Any]:
+    """One row, of `_CSV_COLUMNS`. Text that a spreadsheet would take for a formula gets a quote before it: a peer may have written it."""
+    body = item.body or {}
+    cells = (
+        item.seq,
+        datetime.fromtimestamp(body["time"] / 1000, UTC).isoformat(timespec="milliseconds"),
+        body["direction"],
+        body["peer"],
+        body["conversationId"],
+        body["messageId"],
+        body["messageType"],
+        body["encrypted"],
+        body["verified"],
+        item.state,
+        body["size"],
+        item.summary,
+        "" if item.content is None else _ENCODER.encode(item.content).decode(),
+        item.entry_hash.hex(),
+    )
+    return [f"'{cell}" if isinstance(cell, str) and cell[:1] in _FORMULA else cell for cell in cells]

@@ -7,10 +7,10 @@ the hash of its body. What is not disclosed of an entry is simply absent. This m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from agentnet_desktop.protocol.canonical import NotCanonical, jcs
 from agentnet_desktop.store.log_records import LogContent, LogEntry, Step, hashed_body, step_hash
@@ -48,8 +48,7 @@ class NotAnExport(ValueError):
     """A line or file is no export of this program's. Its text is a sentence for a person."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(msgspec.Struct, frozen=True):
     """What the chain needs of one delivery step: after which entry it was made, its order, its hash."""
 
     after: int
@@ -57,8 +56,7 @@ class Mark:
     step_hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """One entry, whole or in part. `body` None: a stub, of which only `body_hash` and `hidden_steps` are known."""
 
     seq: int
@@ -199,28 +197,45 @@ def stub_line(item: Item, body_hash: bytes) -> dict[str, Any]:
     return line
 
 
-def line_of(item: Item, *, redact: bool = False) -> dict[str, Any]:
-    """Returns an entry's line for msgspec's JSON encoder, whole, or with `redact` without summary, content and clear bytes.
+def redacted(item: Item) -> Item:
+    """Returns an entry without summary, content and clear bytes.
 
     What an encrypted message looked like on the wire stays: it reveals nothing, and proves who signed it.
     """
-    line = dict(item.body or {})
-    line["firstState"] = line.get("state", "")
-    line["state"] = item.state
-    line["summary"] = None if redact else item.summary
-    line["content"] = None if redact else item.content
-    line["previousHash"] = item.previous_hash.hex()
-    line["hash"] = item.entry_hash.hex()
-    line["steps"] = [
-        {"time": s.time, "state": s.state, "detail": s.detail, "after": s.after_seq, "place": s.row_id}
-        for s in item.steps
-    ]
+    body = item.body or {}
+    keeps_wire = body.get("encrypted") or body.get("messageType") in _PROOFS
+    return replace(
+        item,
+        summary=None,
+        content=None,
+        wire=item.wire if keeps_wire else None,
+        plaintext=None,
+        details=None,
+        salt=None,
+        redacted=True,
+    )
+
+
+def line_of(item: Item) -> dict[str, Any]:
+    """Returns an entry's line for msgspec's JSON encoder."""
+    body = item.body or {}
+    line = {
+        **body,
+        "state": item.state,
+        "firstState": body.get("state", ""),
+        "summary": item.summary,
+        "content": item.content,
+        "previousHash": item.previous_hash.hex(),
+        "hash": item.entry_hash.hex(),
+        "steps": [
+            {"time": s.time, "state": s.state, "detail": s.detail, "after": s.after_seq, "place": s.row_id}
+            for s in item.steps
+        ],
+    }
+    if item.redacted:
+        line["redacted"] = True
     # The encoder writes bytes as canonical b64 with padding, which is what `item_from` reads.
     disclosed = {"plaintext": item.plaintext, "details": item.details, "salt": item.salt, "wire": item.wire}
-    if redact:
-        line["redacted"] = True
-        keeps_wire = line.get("encrypted") or line.get("messageType") in _PROOFS
-        disclosed = {"wire": item.wire if keeps_wire else None}
     line.update({name: data for name, data in disclosed.items() if data is not None})
     return line
 

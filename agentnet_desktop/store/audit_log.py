@@ -12,11 +12,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
@@ -78,7 +78,18 @@ _by_message = _entries.lookup(_entries.select(_c.message_id == bindparam("messag
 _sent = _entries.lookup(
     _entries.select(_c.message_id == bindparam("message"), _c.direction == "out").order_by(_c.seq).limit(1)
 )
+_from = _entries.lookup(
+    _entries.select(_c.seq >= bindparam("first")).order_by(_c.seq).limit(bindparam("most"))
+)
 _content_by_seq = _contents.lookup(_contents.select(_contents.c.seq == bindparam("place")))
+_contents_between = _contents.lookup(
+    _contents.select(_contents.c.seq.between(bindparam("first"), bindparam("last")))
+)
+_steps_between = _steps.lookup(
+    _steps.select(_steps.c.seq.between(bindparam("first"), bindparam("last"))).order_by(
+        _steps.c.seq, _steps.c.row_id
+    )
+)
 _insert_entry = _entries.insertion()
 _insert_content = _contents.insertion()
 _insert_step = _steps.insertion(without="row_id")
@@ -210,7 +221,7 @@ def first_sent(session: Session, message_id: str) -> LogEntry | None:
 
 def entries_from(session: Session, seq: int, limit: int = 1000) -> list[LogEntry]:
     """Returns up to `limit` entries from place `seq` on, in the log's order."""
-    return _entries.all(session, _entries.select(_c.seq >= seq).order_by(_c.seq).limit(limit))
+    return _from.all(session, first=seq, most=limit)
 
 
 def content(session: Session, seq: int) -> LogContent | None:
@@ -220,8 +231,7 @@ def content(session: Session, seq: int) -> LogContent | None:
 
 def contents_of(session: Session, first: int, last: int) -> dict[int, LogContent]:
     """Returns the bytes of the entries from place `first` to `last`, both included, by place."""
-    found = _contents.select(_contents.c.seq.between(first, last))
-    return {record.seq: record for record in _contents.all(session, found)}
+    return {record.seq: record for record in _contents_between.all(session, first=first, last=last)}
 
 
 def set_state(
@@ -270,17 +280,16 @@ def _add_step(session: Session, entry: LogEntry, state: str, now: int, detail: s
 
 def steps(session: Session, seq: int) -> list[Step]:
     """Returns the delivery history of an entry, oldest first; its first step is the entry itself."""
-    return steps_of(session, seq, seq).get(seq, [])
+    entry = get(session, seq)
+    return [] if entry is None else list(histories(session, (entry,))[0])
 
 
-def steps_of(session: Session, first: int, last: int) -> dict[int, list[Step]]:
-    """Returns the delivery histories of the entries from place `first` to `last`, both included, by place."""
-    begun = select(_c.seq, _c.time, _c.first_state).where(_c.seq.between(first, last))
-    found = {seq: [Step(seq, time, state)] for seq, time, state in session.execute(begun)}
-    statement = _steps.select(_steps.c.seq.between(first, last)).order_by(_steps.c.seq, _steps.c.row_id)
-    for step in _steps.all(session, statement):
-        found.setdefault(step.seq, []).append(step)
-    return found
+def histories(session: Session, entries: Sequence[LogEntry]) -> list[tuple[Step, ...]]:
+    """Returns the delivery history of each of some entries (one at least) that follow each other in the log."""
+    made: dict[int, list[Step]] = {}
+    for step in _steps_between.all(session, first=entries[0].seq, last=entries[-1].seq):
+        made.setdefault(step.seq, []).append(step)
+    return [(Step(e.seq, e.time, e.first_state), *made.get(e.seq, ())) for e in entries]
 
 
 def peers(session: Session) -> list[str]:

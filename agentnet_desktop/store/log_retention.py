@@ -7,9 +7,10 @@ entry, verifying calls missing content a fault. When to delete is the caller's a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
+from msgspec.structs import replace
 from sqlalchemy import Table, func, select, update
 from sqlalchemy.orm import Session
 

@@ -10,7 +10,7 @@ full text does not hold (which of the open states, exact times, pins) is checked
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -20,7 +20,7 @@ from agentnet_desktop.store.log_records import LogEntry
 from agentnet_desktop.store.search_terms import FAILED_STATES, OPEN_STATES, Term, TermField, token
 
 MOST_VALUES = 200  # of a column, up to which a negated term is turned round
-_COLUMNS = ", ".join(f"e.{column.name}" for column in fields(LogEntry))
+_COLUMNS = ", ".join(f"e.{column}" for column in LogEntry.__struct_fields__)
 _OPEN_TOKENS = tuple(token(state) for state in OPEN_STATES)
 _TEXT_COLUMNS = {TermField.WITH: "peer", TermField.TYPE: "type", TermField.CONVERSATION: "conversation"}
 _FLAGS = {

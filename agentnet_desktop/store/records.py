@@ -1,4 +1,4 @@
-"""Maps one table to one frozen dataclass, field by field, for the function modules of this package.
+"""Maps one table to one frozen dataclass or Struct, field by field, for the function modules of this package.
 
 A record's fields carry the names of the table's columns. Reading and writing go through SQLAlchemy's Core on
 the session's connection, or past it where a statement is prepared: there is no identity map, so a failed job
@@ -13,6 +13,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+import msgspec
 from sqlalchemy import (
     ColumnElement,
     CursorResult,
@@ -34,7 +35,7 @@ from agentnet_desktop.store.prepared import Prepared, raw_of, to_json
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    R = TypeVar("R", bound=DataclassInstance)
+    R = TypeVar("R", bound=DataclassInstance | msgspec.Struct)
 else:
     R = TypeVar("R")
 
@@ -103,12 +104,12 @@ class Records(Generic[R]):
 
         Args:
             model: the table.
-            kind: a frozen dataclass whose fields are columns of the table, by name.
+            kind: a frozen dataclass or Struct whose fields are columns of the table, by name.
         """
         self.table = cast(Table, model.__table__)
         self.c = self.table.c
         self._kind = kind
-        self._names = tuple(field.name for field in fields(kind))
+        self._names = _fields_of(kind)
         self._key = tuple(column.name for column in self.table.primary_key)
         self._insert = self.insertion()
         self._select = select(*(self.table.c[name] for name in self._names))
@@ -168,6 +169,12 @@ class Records(Generic[R]):
     ) -> list[R]:
         """Returns the records of a statement made by `select`."""
         return [self._kind(*row) for row in session.execute(statement, parameters)]
+
+
+def _fields_of(kind: type[R]) -> tuple[str, ...]:
+    if issubclass(kind, msgspec.Struct):
+        return kind.__struct_fields__
+    return tuple(field.name for field in fields(kind))
 
 
 def changed(session: Session, statement: Update | Delete) -> int:

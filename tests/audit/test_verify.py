@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.audit.items import Item
@@ -75,8 +75,8 @@ def test_an_empty_log_is_intact(db: Database) -> None:
 
 
 COLUMNS = [
-    *(("log_entry", column) for column in audit_log.LogEntry.__dataclass_fields__),
-    *(("log_content", column) for column in audit_log.LogContent.__dataclass_fields__),
+    *(("log_entry", column) for column in audit_log.LogEntry.__struct_fields__),
+    *(("log_content", column) for column in audit_log.LogContent.__struct_fields__),
     ("log_step", "state"),
     ("log_anchor", "entry_hash"),
     ("log_anchor", "signature"),

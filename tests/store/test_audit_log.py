@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from agentnet_desktop.crypto import chain
@@ -63,7 +63,7 @@ def test_the_hash_covers_bytes_and_details(db: Database, entry: Make) -> None:
     assert content.parsed == audit_log.Details("Bob proposes a meeting", {"title": "Dentist"}, {"nonce": "x"})
 
 
-@pytest.mark.parametrize("field", [n for n in LogEntry.__dataclass_fields__ if n not in ("state", "summary")])
+@pytest.mark.parametrize("field", [n for n in LogEntry.__struct_fields__ if n not in ("state", "summary")])
 def test_every_fixed_field_is_in_the_hash(db: Database, entry: Make, field: str) -> None:
     (stored,) = append(db, entry(wire=b"w", plaintext=PLAINTEXT))
     if field == "entry_hash":
@@ -75,7 +75,7 @@ def test_every_fixed_field_is_in_the_hash(db: Database, entry: Make, field: str)
         new = 0
     else:
         new = old + 1 if isinstance(old, int) else f"{old}x" if old is not None else 7
-    assert entry_hash(replace(stored, **{field: new})) != stored.entry_hash  # type: ignore[arg-type]
+    assert entry_hash(replace(stored, **{field: new})) != stored.entry_hash
 
 
 def test_equal_details_have_different_hashes(db: Database, entry: Make) -> None:
