@@ -8,8 +8,9 @@ exist is decided elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from agentnet_desktop.agent.errors import BadInput, NotAllowed, NotFound
 from agentnet_desktop.agent.events import OutboxChanged

@@ -8,10 +8,11 @@ nothing (`delivery` does).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from agentnet_desktop.agent.ground import Ground, Turn
 from agentnet_desktop.crypto.padding import longest

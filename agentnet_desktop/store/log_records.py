@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -22,8 +22,7 @@ SALT_BYTES = 16
 _STEP = b"agentnet/v1/log-step\x00"
 
 
-@dataclass(frozen=True, slots=True)
-class NewEntry:
+class NewEntry(msgspec.Struct, frozen=True):
     """What happened, before it has a place in the chain. See `events.LogRow` for the fields' meaning."""
 
     time: int
@@ -41,7 +40,7 @@ class NewEntry:
     wire_format: str = ""
     plaintext: bytes | None = None  # byte-exact as committed and signed, unpadded: JCS with a `data` member
     content: Mapping[str, Any] | None = None  # parsed; not stored where the plaintext holds it
-    security: Mapping[str, Any] = field(default_factory=dict)  # findings: keys, nonce, sizes, drops
+    security: Mapping[str, Any] = msgspec.field(default_factory=dict)  # findings: keys, nonce, sizes, drops
 
 
 class LogEntry(msgspec.Struct, frozen=True, gc=False):

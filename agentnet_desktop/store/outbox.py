@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from sqlalchemy import Integer, and_, bindparam, case, func, literal_column, not_, or_, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
@@ -24,8 +25,7 @@ from agentnet_desktop.store.records import Records, changed
 RANKS: Mapping[str, int] = {"HIGH": 0, "NORMAL": 1, "LOW": 2}
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
+class OutboxRow(msgspec.Struct, frozen=True):
     """One message on its way. `state` and `reason` are `protocol.delivery` values."""
 
     message_id: str

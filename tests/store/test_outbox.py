@@ -44,7 +44,7 @@ def test_a_stored_message_comes_back_whole(db: Database, message: Message) -> No
 
 def vars_of(row: OutboxRow) -> dict[str, object]:
     """A record's fields."""
-    return {name: getattr(row, name) for name in OutboxRow.__dataclass_fields__}
+    return {name: getattr(row, name) for name in OutboxRow.__struct_fields__}
 
 
 def test_a_message_id_is_queued_once(db: Database, message: Message) -> None:
