@@ -32,6 +32,7 @@ from agentnet_desktop.new_profile import (
     secret_store,
     system_clock,
 )
+from agentnet_desktop.pace import Pace
 from agentnet_desktop.profile import (
     ProfileError,
     ProfileInUse,
@@ -76,9 +77,6 @@ FIRST_WORD_S = 10.0
 _REFUSALS = frozenset({"AUTHENTICATION_FAILED", "SIGN_IN_ENDED"})
 _SETTLED = frozenset({ConnectionState.CONNECTED, ConnectionState.WAITING, ConnectionState.STOPPED})
 _LOOK_AGAIN_S = 0.1
-# The loop's thread and the database's hand each message to and fro; each hand-over may wait this long for the
-# interpreter. Python's own 5 ms made up a third of what a QUERY and its RESPONSE took.
-SWITCH_S = 0.0001
 LOG_HEAD = "log-head"
 
 
@@ -340,7 +338,6 @@ async def open_profile(
                 raise
             await asyncio.sleep(_LOOK_AGAIN_S)
         else:
-            sys.setswitchinterval(SWITCH_S)
             return await _open(paths, passphrase, clock, random, lock, accept_backend=accept_backend)
 
 
@@ -359,6 +356,10 @@ async def open_reader(
         ProfileError, VaultError, StoreError: as `open_profile`, but never ProfileInUse.
     """
     return await _open(ProfilePaths(root), passphrase, clock, random, None)
+
+
+def _unpaced(_seconds: float) -> None:
+    """Who only looks at a database has nothing to hand over."""
 
 
 async def _open(
@@ -383,7 +384,14 @@ async def _open(
             invite = None if settings.enrolled else vault.get_token(INVITE)
             key = vault.database_key
             looks = lock is None
-            database = Database.open(paths.database, key, now_ms=clock, read_only=looks, expected=True)
+            database = Database.open(
+                paths.database,
+                key,
+                now_ms=clock,
+                read_only=looks,
+                expected=True,
+                on_group=_unpaced if looks else Pace(sys.setswitchinterval).ran,
+            )
         except BaseException:
             if vault is not None:
                 vault.lock()

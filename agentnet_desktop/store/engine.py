@@ -56,6 +56,7 @@ class Database:
         now_ms: Callable[[], int],
         read_only: bool = False,
         expected: bool = False,
+        on_group: Callable[[float], None] = lambda _seconds: None,
     ) -> Database:
         """Opens the database, making it first where there is none, or bringing an older one up to date.
 
@@ -67,13 +68,14 @@ class Database:
             now_ms: the clock, for the names of backups.
             read_only: opens an existing file without ever writing; `write` then raises `ReadOnly`.
             expected: there is such a file already, and its loss is to be told, not covered up by a new one.
+            on_group: is told, on the writer's thread, how many seconds each group of jobs ran.
 
         Raises:
             StoreError: `WrongKey`, `NewerSchema`, `Corrupt`, `ReadOnly`, `DiskFull`, `InUse`,
                 `DatabaseMissing`, `DatabaseLost` or `MigrationFailed`: each one sentence for a person.
         """
         write = open_file(path, key, now_ms=now_ms, read_only=read_only, expected=expected)
-        writer = None if write is None else Writer(path, write)
+        writer = None if write is None else Writer(path, write, on_group)
         readers: list[Reader] = []
         try:
             readers.extend(Reader(path, key, name=name) for name in ("store-reader", "store-log-reader"))

@@ -38,10 +38,19 @@ CARRIED = (audit_log.HEAD, audit_log.STEPS, log_index.KNOWN_VALUES, log_index.OP
 class Writer:
     """Owns the writing connection and its thread."""
 
-    def __init__(self, path: Path, engine: Engine) -> None:
-        """Starts the thread on an engine that was opened and checked."""
+    def __init__(
+        self, path: Path, engine: Engine, on_group: Callable[[float], None] = lambda _seconds: None
+    ) -> None:
+        """Starts the thread on an engine that was opened and checked.
+
+        Args:
+            path: of the file.
+            engine: with one connection, for this thread alone.
+            on_group: is told how long each group ran, in seconds, its commit left out.
+        """
         self._path = path
         self._engine = engine
+        self._on_group = on_group
         self._queue: SimpleQueue[Queued | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
@@ -112,17 +121,19 @@ class Writer:
 
     def _run_group(self, connection: Connection, group: list[Queued]) -> None:
         """Runs a group, which grows by what comes meanwhile, as one transaction; leaves each job's outcome in it."""
-        until = time.monotonic() + MOMENT_S
+        begun = time.monotonic()
         try:
             with connection.begin():
                 self._check_carried(connection)
                 pending = log_index.Pending()
-                fresh = group
+                fresh, ran = group, 0.0
                 while fresh:
                     for queued in fresh:
                         self._run_job(connection, queued, pending)
-                    fresh = self._gathered(GROUP - len(group)) if time.monotonic() < until else []
+                    ran = time.monotonic() - begun
+                    fresh = self._gathered(GROUP - len(group)) if ran < MOMENT_S else []
                     group += fresh
+                self._on_group(ran)
                 pending.write(raw_connection(connection))
         except (DBAPIError, sqlcipher3.DatabaseError, StoreError) as error:
             self._carried = {}

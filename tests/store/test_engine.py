@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from agentnet_desktop.store import audit_log, contacts, settings
+from agentnet_desktop.store import audit_log, contacts, settings, writer
 from agentnet_desktop.store.engine import Database
 from agentnet_desktop.store.errors import DatabaseClosed, ReadCancelled
+
+from .conftest import KEY
 
 ENDLESS = text(
     "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT count(*) FROM numbers"
@@ -228,3 +232,22 @@ async def test_a_group_that_fails_tells_the_next_one_nothing(
     release.set()
     assert all(isinstance(result, Exception) for result in await jobs)
     assert (await db.write(lambda s: audit_log.append(s, entry()))).seq == 1
+
+
+@pytest.mark.parametrize(("moment_s", "groups"), [(60.0, 1), (0.0, 2)])
+def test_a_job_that_comes_while_a_group_runs_is_of_its_commit_for_a_moment(
+    path: Path, monkeypatch: pytest.MonkeyPatch, moment_s: float, groups: int
+) -> None:
+    monkeypatch.setattr(writer, "MOMENT_S", moment_s)
+    told: list[float] = []
+    db = Database.open(path, KEY, now_ms=lambda: 1_000, on_group=told.append)
+    later: list[Future[int]] = []
+
+    def first(_session: Session) -> None:
+        later.append(db._the_writer().submit(lambda _: 2))
+
+    db.write_sync(first)
+    assert later[0].result(10) == 2
+    db.close_sync()
+    assert len(told) == groups
+    assert all(seconds >= 0 for seconds in told)
