@@ -57,6 +57,7 @@ class WebSocket(asyncio.Protocol):
         "_fragments",
         "_head",
         "_host",
+        "_is_ended",
         "_is_judged",
         "_is_open",
         "_is_waiting",
@@ -93,7 +94,7 @@ class WebSocket(asyncio.Protocol):
         self._fragments: list[bytes] | None = None
         self._opcode = self._own_opcode = Opcode.TEXT
         self._head = _TEXT
-        self._is_open = self._is_judged = self._is_waiting = False
+        self._is_open = self._is_ended = self._is_judged = self._is_waiting = False
         self._response: Response | None = None
         self._cut_at = 0
         self._rest = b""
@@ -141,6 +142,10 @@ class WebSocket(asyncio.Protocol):
         if self._transport is None:
             self._let_go()
             return
+        if self._is_ended:
+            self._cut_at = self._host.now() + LINGER_MS
+            self._transport.close()
+            return
         data, self._rest = self._rest, b""
         self._rest = self._take(data)
         if self._rest:
@@ -161,8 +166,7 @@ class WebSocket(asyncio.Protocol):
                 at = self._take_plain_frames(data, at, until)
             if at < size and not self._is_judged and time.perf_counter() < until:
                 end = at + max(_STEP, len(protocol.reader.buffer))  # a long frame is fed in steps that grow
-                if not protocol.reader.eof:
-                    self._take_through_protocol(data[at:end])
+                self._take_through_protocol(data[at:end])
                 at = end
             if at >= size or self._is_judged or time.perf_counter() >= until:
                 break
@@ -220,27 +224,44 @@ class WebSocket(asyncio.Protocol):
         return self._is_open and self._fragments is None and not protocol.extensions
 
     def eof_received(self) -> bool:
-        """The client has ended its side; the transport closes by itself."""
-        self._protocol.receive_eof()
-        return False
+        """The client has ended its side: it is out of all tables now.
+
+        Closing a socket takes longer than that, and a crowd may go at once: so each has a turn for it.
+
+        Returns:
+            Whether the socket stays open until then. TLS closes its own at once.
+        """
+        self._leave()
+        if self._transport is None or self._transport.get_extra_info("sslcontext") is not None:
+            return False
+        self._is_ended = True
+        self._host.wait_for_turn(self)
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone; why it is makes no difference.
 
         It is out of all tables now. Freeing what it held takes longer than that, and a crowd may go at once: so each
-        has a turn for it.
+        has a turn for it. Who was closed in a turn of its own has had it.
         """
         del exc
-        host = self._host
         self._transport = None
-        self._is_open = False
         self._pending.clear()
+        self._leave()
+        if self._is_ended:
+            self._let_go()
+        else:
+            self._host.wait_for_turn(self)
+
+    def _leave(self) -> None:
+        """Be out of all tables, and hear no more."""
+        host = self._host
+        self._is_open = False
         self._rest = b""
         was_open = self.connection.state is State.OPEN
         self._run(self.connection.lost(host.now()))
         if was_open:
             host.note(self, "lost")
-        host.wait_for_turn(self)
 
     def _let_go(self) -> None:
         """Break the circles of references, so that memory is free now, not when the collector comes by."""

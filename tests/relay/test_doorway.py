@@ -66,6 +66,22 @@ async def test_what_is_no_tls_ends_its_socket_and_no_other(start_net: Callable[.
     await alice.settled()
 
 
+async def test_who_leaves_without_a_word_under_tls_is_out_and_no_fault_in_the_log(
+    start_net: Callable[..., Net],
+) -> None:
+    net = start_net("--tls-self-signed")
+    alice, bob = [await net.join(name, ssl=trusting(net)) for name in ("alice", "bob")]
+    for one, other in ((alice, "bob"), (bob, "alice")):
+        await one.send(one.envelope("PRESENCE", "system", {"watch": [other]}))
+    assert (await bob.until("PRESENCE"))["content"]["status"] == "ONLINE"
+    alice.socket.transport.close()
+    assert (await bob.until("PRESENCE"))["content"] == {"agentId": "alice", "status": "OFFLINE"}
+    await bob.settled()
+    net.relay.stop()
+    assert net.relay.log is not None
+    assert " warning " not in net.relay.log.rest()
+
+
 def test_an_address_that_comes_at_twice_its_rate_is_heard_no_more_for_a_while() -> None:
     limits = Limits(address_connections_burst=3, address_connections_per_minute=60)
     meters = Meters(limits)

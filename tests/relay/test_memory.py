@@ -95,6 +95,24 @@ async def test_an_agent_that_left_and_one_that_was_refused_are_freed_without_the
             await witness.settled()
 
 
+async def test_who_ends_its_side_and_reads_nothing_is_cut_off_in_time(here: Here) -> None:
+    witness, deaf = await here.net.join("witness"), await here.net.join("deaf")
+    (gone,) = (socket for socket in here.server.sockets if socket.connection.key == "deaf")
+    deaf.socket.transport.pause_reading()
+    while not gone.connection.backlog.waiting:
+        gone.send(bytes(1 << 20))
+        await witness.settled()
+    deaf.socket.transport.write_eof()
+    while gone.connection.key in here.server.relay.router.online:
+        await witness.settled()
+    await witness.settled()
+    assert gone in here.server.sockets
+    gone.ticked(here.server.now() + websocket.LINGER_MS)
+    while gone in here.server.sockets:
+        await witness.settled()
+    deaf.socket.transport.abort()
+
+
 async def test_who_is_cut_off_in_a_siege_costs_no_protocol(
     here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:

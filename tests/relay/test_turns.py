@@ -85,3 +85,30 @@ async def test_a_crowd_that_goes_at_once_is_out_at_once_and_freed_one_a_turn(
     await witness.settled()
     assert sum(turns.seen.values()) == len(people)
     assert max(turns.seen.values()) == 1
+
+
+async def test_a_crowd_that_ends_at_once_is_out_at_once_and_closed_one_a_turn(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, people = here.server, [await here.net.join(f"one-{number}") for number in range(20)]
+    witness, turns = await here.net.join("witness"), Turns()
+    lose, closed = WebSocket.connection_lost, asyncio.Event()
+
+    def noted(socket: WebSocket, problem: Exception | None) -> None:
+        if not turns.seen:
+            assert list(server.relay.router.online) == ["witness"]
+            assert server.relay.meters.open == 1
+        turns.note()
+        lose(socket, problem)
+        if len(server.sockets) == 1:
+            closed.set()
+
+    monkeypatch.setattr(WebSocket, "connection_lost", noted)
+    for person in people:
+        person.socket.transport.abort()
+    async with asyncio.timeout(10):
+        await closed.wait()
+    turns.stop()
+    await witness.settled()
+    assert sum(turns.seen.values()) == len(people)
+    assert max(turns.seen.values()) == 1
