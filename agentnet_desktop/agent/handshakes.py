@@ -65,6 +65,15 @@ class Handshakes:
         if not any(stored.role == INITIATOR or stored.next_attempt_at for stored in under_way):
             self.begin(turn, contact, conversation_id)
 
+    def prove(self, turn: Turn, contact: Contact, conversation_id: str) -> None:
+        """Starts a handshake that proves the contact's link, unless one that does is under way there."""
+        proof = self._proof(contact)
+        pending = sessions.in_conversation(
+            turn.session, contact.agent_id, conversation_id, (SessionState.PENDING,)
+        )
+        if not any(stored.role == INITIATOR and _proof_in(stored) == proof for stored in pending):
+            self.begin(turn, contact, conversation_id)
+
     def begin(self, turn: Turn, contact: Contact, conversation_id: str) -> None:
         """Starts a handshake in a conversation; it replaces the session there once it is answered."""
         ground = self._ground
@@ -369,6 +378,12 @@ class Handshakes:
             keys.wipe()
         self._journal.received(turn, decoded, verified=Verified.GOOD)
         self._life.prove(turn, stored, SessionEvent.CONFIRMED)
+
+
+def _proof_in(stored: StoredSession) -> bytes | None:
+    """Returns the contact proof that a handshake of ours carries, 32 bytes."""
+    content = thaw(stored.initiation or b"").content
+    return control.parse(control.HandshakeContent, content).contact_proof
 
 
 def _same(stored: bytes | None, envelope: Envelope) -> bool:

@@ -184,8 +184,13 @@ class People:
         """
         if self._conversations.has_session(turn, contact.agent_id) and not proving:
             return
-        if not self._handshakes.answer_kept(turn, contact):
-            self._handshakes.ensure(turn, contact, self._conversations.choose(turn, contact))
+        if self._handshakes.answer_kept(turn, contact):
+            return
+        conversation_id = self._conversations.choose(turn, contact)
+        if proving:  # a handshake under way that proves nothing, or another link, may go unanswered
+            self._handshakes.prove(turn, contact, conversation_id)
+        else:
+            self._handshakes.ensure(turn, contact, conversation_id)
 
     # ----------------------------------------------------------------------------------------- decisions
 

@@ -121,6 +121,23 @@ async def test_a_withdrawn_link_can_only_ask(world: World, alice: Peer, bob: Pee
         await bob.agent.withdraw_contact_link("unknown")
 
 
+async def test_a_fresh_link_approves_though_one_that_only_asks_is_under_way(
+    world: World, alice: Peer, bob: Peer
+) -> None:
+    withdrawn = await bob.agent.create_contact_link()
+    await bob.agent.withdraw_contact_link(withdrawn.token)
+    await alice.agent.add_contact(withdrawn.link)
+    await world.settle()
+    fresh = await bob.agent.create_contact_link()
+    for _ in range(2):  # opened once more by mistake, it asks no more
+        await alice.agent.add_contact(fresh.link)
+    await world.settle()
+    assert await states(bob) == {"alice": "APPROVED"}
+    assert await alice.agent.wait_contact("bob", 5) is not None
+    asked = [e for e in world.relay.sent("alice") if e.message_type is MessageType.HANDSHAKE]
+    assert len({envelope.message_id for envelope in asked}) == 2
+
+
 async def test_a_link_names_agent_relay_and_key(alice: Peer) -> None:
     view = await alice.agent.create_contact_link()
     link = parse_contact_link(view.link)
