@@ -6,6 +6,7 @@ stops a running relay.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import ipaddress
@@ -105,6 +106,8 @@ def _context(certificate: Path, key: Path) -> ssl.SSLContext:
 def self_signed(folder: Path, hosts: Sequence[str]) -> Certificate:
     """The relay's own certificate, made at the first call and kept.
 
+    Relays that start at once on one folder agree on one key, whoever's certificate for it stays.
+
     Args:
         folder: where it is kept, as `tls-self-signed.pem` and `…-key.pem`.
         hosts: names and addresses that it is for.
@@ -122,7 +125,7 @@ def self_signed(folder: Path, hosts: Sequence[str]) -> Certificate:
 
 
 def _make(certificate: Path, key: Path, hosts: Sequence[str]) -> None:
-    private = ec.generate_private_key(ec.SECP256R1())
+    private = _settle_key(key)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "AgentNet relay")])
     now = dt.datetime.now(dt.UTC)
     made = (
@@ -137,12 +140,35 @@ def _make(certificate: Path, key: Path, hosts: Sequence[str]) -> None:
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(private, hashes.SHA256())
     )
-    pem = private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    with open(key, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-        file.write(pem)
-    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    own = _beside(certificate)
+    own.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    own.replace(certificate)
+
+
+def _settle_key(key: Path) -> ec.EllipticCurvePrivateKey:
+    """The private key in a file, made where there is none; when another process is first, its key counts."""
+    if not key.exists():
+        made = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        own = _beside(key)
+        with open(own, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write(made)
+        with contextlib.suppress(FileExistsError):
+            os.link(own, key)
+        own.unlink()
+    try:
+        private = serialization.load_pem_private_key(key.read_bytes(), None)
+    except (ValueError, TypeError):
+        raise TlsError(f"Cannot use {key}: not a private key in PEM.") from None
+    if not isinstance(private, ec.EllipticCurvePrivateKey):
+        raise TlsError(f"Cannot use {key}: it was not made by a relay.")
+    return private
+
+
+def _beside(path: Path) -> Path:
+    """A file of this process' own, in the same folder."""
+    return path.with_name(f".{path.name}.{os.getpid()}")
 
 
 def _general_name(host: str) -> x509.GeneralName:
