@@ -314,11 +314,11 @@ def demo() -> NoReturn:
 def test(arguments: Sequence[str]) -> NoReturn:
     """The suite as CI runs it; `arguments` are pytest's.
 
-    The whole suite is shared out among as many processes as there are cores, a file staying in one piece.
+    The whole suite is shared out among as many processes as there are cores; tests/conftest.py says what stays together.
     """
     set_up()
     need_test_programs()
-    shared = ["-n", str(min(os.cpu_count() or 1, MOST_WORKERS)), "--dist", "loadfile"]
+    shared = ["-n", str(min(os.cpu_count() or 1, MOST_WORKERS)), "--dist", "loadgroup"]
     become([venv_program("python"), "-m", "pytest", *(arguments or shared)])
 
 

@@ -28,7 +28,20 @@ for _name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_H
 for _name in [name for name in os.environ if name.startswith("AGENTNET_")]:
     del os.environ[_name]
 
+_WINDOWS = Path(__file__).parent / "ui"
 pytest_plugins = ("tests.processes", "tests.issuer")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep in one process, where the suite is shared out, what a file holds, and all that has a window.
+
+    Between the tests of windows Python would collect on the threads of other tests' databases, and a widget that dies
+    there crashes the next window: see `ui/garbage.py`.
+    """
+    for item in items:
+        has_window = _WINDOWS in item.path.parents
+        item.add_marker(pytest.mark.xdist_group("windows" if has_window else item.nodeid.partition("::")[0]))
 
 
 def pytest_unconfigure() -> None:
