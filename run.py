@@ -318,7 +318,7 @@ def test(arguments: Sequence[str]) -> NoReturn:
     """
     set_up()
     need_test_programs()
-    shared = ["-n", str(min(os.cpu_count() or 1, MOST_WORKERS)), "--dist", "loadgroup"]
+    shared = ["-n", str(min(os.cpu_count() or 1, MOST_WORKERS)), "--dist", "loadfile"]
     become([venv_program("python"), "-m", "pytest", *(arguments or shared)])
 
 

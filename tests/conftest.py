@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 # The real session bus is never used: a test that wants a keyring asks for `secret_service`.
 _NO_BUS = "unix:path=/nonexistent/agentnet-tests-use-no-session-bus"
@@ -28,20 +30,24 @@ for _name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_H
 for _name in [name for name in os.environ if name.startswith("AGENTNET_")]:
     del os.environ[_name]
 
-_WINDOWS = Path(__file__).parent / "ui"
+_WINDOWS = "tests/ui/"
 pytest_plugins = ("tests.processes", "tests.issuer")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep in one process, where the suite is shared out, what a file holds, and all that has a window.
+class Together(LoadFileScheduling):
+    """Shares the suite out by files, all tests of windows together.
 
     Between the tests of windows Python would collect on the threads of other tests' databases, and a widget that dies
     there crashes the next window: see `ui/garbage.py`.
     """
-    for item in items:
-        has_window = _WINDOWS in item.path.parents
-        item.add_marker(pytest.mark.xdist_group("windows" if has_window else item.nodeid.partition("::")[0]))
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "windows" if nodeid.startswith(_WINDOWS) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
+    """How the suite is shared out (xdist's hook)."""
+    return Together(config, log)
 
 
 def pytest_unconfigure() -> None:
