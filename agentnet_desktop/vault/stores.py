@@ -8,7 +8,6 @@ so is imported where it is first needed.
 from __future__ import annotations
 
 import base64
-import binascii
 import errno
 import json
 from collections.abc import Callable
@@ -228,12 +227,13 @@ def _asked(call: Callable[[], _T]) -> _T:
 
 
 def _decoded(text: object, key: str) -> bytes:
+    damaged = VaultCorrupt(f"The entry {key!r} is damaged; restore the profile from a backup.")
+    if not isinstance(text, str):
+        raise damaged
     try:
-        if isinstance(text, str):
-            return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        pass
-    raise VaultCorrupt(f"The entry {key!r} is damaged; restore the profile from a backup.")
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise damaged from None
 
 
 def _why(error: OSError) -> str:

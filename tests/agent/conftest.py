@@ -143,7 +143,7 @@ class World:
             await self.settle()
         await self.settle()
 
-    async def sleep(self, milliseconds: int) -> None:
+    async def leap(self, milliseconds: int) -> None:
         """Lets time pass in one leap, as for computers that sleep: what is due meanwhile happens afterwards."""
         await self.settle()
         self.clock.now += milliseconds

@@ -31,7 +31,7 @@ async def test_each_message_expires_in_its_own_time(
     assert await states(alice) == ["EXPIRED", "QUEUED", "QUEUED"]
     await world.advance(HOUR_MS)
     assert await states(alice) == ["EXPIRED", "EXPIRED", "QUEUED"]
-    await world.sleep(7 * DAY_MS)
+    await world.leap(7 * DAY_MS)
     assert await states(alice) == ["EXPIRED"] * 3
 
 

@@ -444,7 +444,7 @@ async def test_the_keys_of_an_ended_conversation_go_although_the_peer_never_hear
     alice, bob = friends
     await bob.stop()
     await end_conversation(alice)
-    await world.sleep(7 * DAY_MS)
+    await world.leap(7 * DAY_MS)
     assert [s.state for s in await stored(alice, "bob")] == [SessionState.RETIRED]
     await world.advance(DAY_MS + HOUR_MS)
     (gone,) = await stored(alice, "bob")
@@ -574,7 +574,7 @@ async def test_the_keys_of_an_answer_that_nobody_confirms_go_after_seven_days(
     await alice.agent.add_contact(link.link)
     await world.settle()
     await alice.stop()
-    await world.sleep(7 * DAY_MS - HOUR_MS)
+    await world.leap(7 * DAY_MS - HOUR_MS)
     (waiting,) = await stored(bob, "alice")
     assert (waiting.state, waiting.keys is None) == (SessionState.UNCONFIRMED, False)
     await world.advance(2 * HOUR_MS)

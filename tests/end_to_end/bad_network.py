@@ -54,6 +54,9 @@ class BadNetwork:
         self.messages: Counter[str] = Counter()
         self._down = False
         self._random = random.Random(seed)
+        self._fates = random.Random(
+            seed
+        )  # in bad weather the first connections have the same fates in every run
         self._open: set[Any] = set()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
@@ -111,7 +114,9 @@ class BadNetwork:
         return upstream
 
     def _fate(self) -> str:
-        draw = self._random.random()
+        if self.weather is FAIR:
+            return "good"
+        draw = self._fates.random()
         for name in ("cut", "silent", "mute"):
             draw -= getattr(self.weather, name)
             if draw < 0:

@@ -29,7 +29,6 @@ def test_in_bad_weather_nothing_is_lost_or_shown_twice_and_the_network_s_return_
     assert show.examine() == []
     assert outage.reconnected < 2.0
     assert outage.cpu < 0.25 * OUTAGE_S * 2
-    # How many connections there were, and so how many fates, depends on how fast the agents are.
-    assert {"good"} < show.network.fates.keys() <= {"good", "cut", "silent"}
+    assert show.network.fates.keys() == {"good", "cut", "silent"}  # of its seed's first three connections
     assert show.network.messages["repeated"] > 0
     assert show.network.messages["overtaken"] > 0

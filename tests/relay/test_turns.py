@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,7 +15,7 @@ from relay.auth.registry import Registry
 from relay.config import load
 from relay.server import Server
 from relay.websocket import TURN_S, WebSocket
-from tests.relay.conftest import Here
+from tests.relay.conftest import Client, Here
 
 
 class Turns:
@@ -59,56 +60,57 @@ async def test_a_thousand_sockets_hear_of_the_time_for_as_long_as_a_turn_lasts(
     assert max(turns.seen.values()) <= 11
 
 
+class Crowd:
+    """Twenty agents, one who stays, and a count of the turns in which something happens to those who go."""
+
+    def __init__(self, here: Here, people: list[Client], witness: Client) -> None:
+        self.server, self.people, self._witness = here.server, people, witness
+        self._turns, self._gone = Turns(), asyncio.Event()
+
+    @classmethod
+    async def of(cls, here: Here) -> Crowd:
+        people = [await here.net.join(f"one-{number}") for number in range(20)]
+        return cls(here, people, await here.net.join("witness"))
+
+    def noting(self, real: Callable[..., None]) -> Callable[..., None]:
+        """What is to stand in the place of `real`: at its first call all are out of the tables already."""
+
+        def noted(*arguments: Any) -> None:
+            if not self._turns.seen:
+                assert list(self.server.relay.router.online) == ["witness"]
+                assert self.server.relay.meters.open == 1
+            self._turns.note()
+            real(*arguments)
+            if len(self.server.sockets) == 1:
+                self._gone.set()
+
+        return noted
+
+    async def goes_one_a_turn(self) -> None:
+        async with asyncio.timeout(10):
+            await self._gone.wait()
+        self._turns.stop()
+        await self._witness.settled()
+        assert sum(self._turns.seen.values()) == len(self.people)
+        assert max(self._turns.seen.values()) == 1
+
+
 async def test_a_crowd_that_goes_at_once_is_out_at_once_and_freed_one_a_turn(
     here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server, people = here.server, [await here.net.join(f"one-{number}") for number in range(20)]
-    witness, turns = await here.net.join("witness"), Turns()
-    forget, freed = server.forget, asyncio.Event()
-
-    def noted(socket: WebSocket) -> None:
-        if not turns.seen:
-            assert list(server.relay.router.online) == ["witness"]
-            assert server.relay.meters.open == 1
-        turns.note()
-        forget(socket)
-        if len(server.sockets) == 1:
-            freed.set()
-
-    monkeypatch.setattr(server, "forget", noted)
-    for socket in list(server.sockets):
+    crowd = await Crowd.of(here)
+    monkeypatch.setattr(crowd.server, "forget", crowd.noting(crowd.server.forget))
+    for socket in list(crowd.server.sockets):
         if socket.connection.key != "witness":
             socket.cut()
-    async with asyncio.timeout(10):
-        await freed.wait()
-    turns.stop()
-    await witness.settled()
-    assert sum(turns.seen.values()) == len(people)
-    assert max(turns.seen.values()) == 1
+    await crowd.goes_one_a_turn()
 
 
 async def test_a_crowd_that_ends_at_once_is_out_at_once_and_closed_one_a_turn(
     here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server, people = here.server, [await here.net.join(f"one-{number}") for number in range(20)]
-    witness, turns = await here.net.join("witness"), Turns()
-    lose, closed = WebSocket.connection_lost, asyncio.Event()
-
-    def noted(socket: WebSocket, problem: Exception | None) -> None:
-        if not turns.seen:
-            assert list(server.relay.router.online) == ["witness"]
-            assert server.relay.meters.open == 1
-        turns.note()
-        lose(socket, problem)
-        if len(server.sockets) == 1:
-            closed.set()
-
-    monkeypatch.setattr(WebSocket, "connection_lost", noted)
-    for person in people:
+    crowd = await Crowd.of(here)
+    monkeypatch.setattr(WebSocket, "connection_lost", crowd.noting(WebSocket.connection_lost))
+    for person in crowd.people:
         person.socket.transport.abort()
-    async with asyncio.timeout(10):
-        await closed.wait()
-    turns.stop()
-    await witness.settled()
-    assert sum(turns.seen.values()) == len(people)
-    assert max(turns.seen.values()) == 1
+    await crowd.goes_one_a_turn()

@@ -114,6 +114,8 @@ def test_a_full_disk_is_told_in_the_window_and_its_end_too(
                 await asyncio.sleep(0)
                 if window.storage_notice.isVisible():
                     break
+            else:
+                raise AssertionError("the banner never came")
             assert "is full" in window.storage_notice.text()
             assert "sent again" in window.storage_notice.text()
             qtbot.mouseClick(window.status._storage, Qt.MouseButton.LeftButton)
