@@ -358,10 +358,6 @@ async def open_reader(
     return await _open(ProfilePaths(root), passphrase, clock, random, None)
 
 
-def _unpaced(_seconds: float) -> None:
-    """Who only looks at a database has nothing to hand over."""
-
-
 async def _open(
     paths: ProfilePaths,
     passphrase: Passphrase,
@@ -390,7 +386,7 @@ async def _open(
                 now_ms=clock,
                 read_only=looks,
                 expected=True,
-                on_group=_unpaced if looks else Pace(sys.setswitchinterval).ran,
+                on_group=None if looks else Pace(sys.setswitchinterval).ran,
             )
         except BaseException:
             if vault is not None:

@@ -37,8 +37,8 @@ pytest_plugins = ("tests.processes", "tests.issuer")
 class Together(LoadFileScheduling):
     """Shares the suite out by files, all tests of windows together.
 
-    Between the tests of windows Python would collect on the threads of other tests' databases, and a widget that dies
-    there crashes the next window: see `ui/garbage.py`.
+    Amid other tests Python may collect on the thread of a database what a window has left, and a widget that dies there
+    can crash the next window: see `ui/garbage.py`.
     """
 
     def _split_scope(self, nodeid: str) -> str:

@@ -272,7 +272,8 @@ def _content_of(session: Session, seq: int) -> Mapping[str, Any] | None:
 def _add_step(session: Session, entry: LogEntry, state: str, now: int, detail: str) -> None:
     """Adds a step (an attempt, a refusal, a receipt) to an entry's delivery history."""
     end, before = head(session), open_steps(session)
-    step = Step(entry.seq, now, str(state), str(detail), end.seq)  # see `_chained` of StrEnums
+    # Plain text, as in `_chained`: a StrEnum would make canonical JSON take its slow way.
+    step = Step(entry.seq, now, str(state), str(detail), end.seq)
     _insert_step.run(session, step)
     session.info[HEAD] = end
     session.info[STEPS] = joined_hash(before, step_hash(step, entry.details_hash))

@@ -56,7 +56,7 @@ class Database:
         now_ms: Callable[[], int],
         read_only: bool = False,
         expected: bool = False,
-        on_group: Callable[[float], None] = lambda _seconds: None,
+        on_group: Callable[[float], None] | None = None,
     ) -> Database:
         """Opens the database, making it first where there is none, or bringing an older one up to date.
 

@@ -197,9 +197,8 @@ class OutboxDigestModel(Base):
 
     __tablename__ = "outbox_digest"
     __table_args__ = (STRICT | {"sqlite_with_rowid": False},)
-    message_id: Mapped[str] = mapped_column(
-        primary_key=True
-    )  # first: ids sort by time, so rows are added at the end
+    # The message first: its ids sort by time, so rows are added at the end.
+    message_id: Mapped[str] = mapped_column(primary_key=True)
     digest: Mapped[bytes] = mapped_column(primary_key=True)
     sent_at: Mapped[int]
 

@@ -38,9 +38,7 @@ CARRIED = (audit_log.HEAD, audit_log.STEPS, log_index.KNOWN_VALUES, log_index.OP
 class Writer:
     """Owns the writing connection and its thread."""
 
-    def __init__(
-        self, path: Path, engine: Engine, on_group: Callable[[float], None] = lambda _seconds: None
-    ) -> None:
+    def __init__(self, path: Path, engine: Engine, on_group: Callable[[float], None] | None = None) -> None:
         """Starts the thread on an engine that was opened and checked.
 
         Args:
@@ -133,7 +131,8 @@ class Writer:
                     ran = time.monotonic() - begun
                     fresh = self._gathered(GROUP - len(group)) if ran < MOMENT_S else []
                     group += fresh
-                self._on_group(ran)
+                if self._on_group is not None:
+                    self._on_group(ran)
                 pending.write(raw_connection(connection))
         except (DBAPIError, sqlcipher3.DatabaseError, StoreError) as error:
             self._carried = {}

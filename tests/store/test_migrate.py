@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from agentnet_desktop.store import audit_log, migrate, schema, settings
+from agentnet_desktop.store import audit_log, migrate, outbox, schema, settings
 from agentnet_desktop.store.audit_log import NewEntry, Step
 from agentnet_desktop.store.connect import connect
 from agentnet_desktop.store.engine import Database
@@ -73,6 +73,21 @@ def test_a_log_of_the_first_version_is_taken_over_and_its_steps_are_covered(path
     after = db.write_sync(lambda session: audit_log.append(session, said))
     assert entry.steps_hash is None
     assert after.steps_hash == joined_hash(b"", step_hash(step, bytes(32)))
+    db.close_sync()
+
+
+def test_digests_of_the_second_version_are_taken_over(path: Path) -> None:
+    old = connect(path, KEY, mode="rwc")
+    with old.begin() as connection:
+        migrate.run_migrations(connection, "0002")
+        for digest, message, sent_at in ((b"b" * 32, "m1", 2), (b"a" * 32, "m1", 1), (b"c" * 32, "m2", 3)):
+            connection.exec_driver_sql(
+                "INSERT INTO outbox_digest VALUES (?, ?, ?)", (digest, message, sent_at)
+            )
+    old.dispose()
+    db = Database.open(path, KEY, now_ms=lambda: 1)
+    assert db.read_sync(lambda session: outbox.digests(session, "m1")) == [b"a" * 32, b"b" * 32]
+    assert db.read_sync(lambda session: outbox.digests(session, "m2")) == [b"c" * 32]
     db.close_sync()
 
 
