@@ -1,8 +1,9 @@
 """The one thread that writes: jobs that have gathered are one transaction, each in its own savepoint.
 
 A commit costs a disk flush whatever is in it, so the writer takes all jobs that wait, runs them and those that come
-while it does, for a moment at most, and commits once; while the disk works, the next ones gather. A job that raises is undone alone. Callers learn of success
-only after the commit is on disk; when the commit fails, every job of the group fails and nothing was stored.
+while it does, for a moment at most, and commits once; while the disk works, the next ones gather. A job that raises is
+undone alone. Callers learn of success only after the commit is on disk; when the commit fails, every job of the group
+fails and nothing was stored.
 """
 
 from __future__ import annotations

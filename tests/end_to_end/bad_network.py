@@ -54,9 +54,8 @@ class BadNetwork:
         self.messages: Counter[str] = Counter()
         self._down = False
         self._random = random.Random(seed)
-        self._fates = random.Random(
-            seed
-        )  # in bad weather the first connections have the same fates in every run
+        # Apart, so that in bad weather the first connections have the same fates in every run.
+        self._fates = random.Random(seed)
         self._open: set[Any] = set()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
