@@ -31,6 +31,7 @@ from relay.auth.local import LocalMode
 from relay.auth.oidc import OidcMode
 from relay.auth.registry import Registry
 from relay.auth.tokens import Mode
+from relay.auth.touches import Touches
 from relay.commands import Command, Listen, Publish, Verify
 from relay.config import Config, is_loopback, origin, trusted_networks
 from relay.connection import Relay, Settings
@@ -96,6 +97,7 @@ class Server:
         self._ended = asyncio.Event()
         self._emptied = asyncio.Event()
         self._sweeps = 0
+        self._touches = Touches(registry.path)
         self._ebb, self._trim = Ebb(), find_trim()
         self._loop: asyncio.AbstractEventLoop
 
@@ -334,6 +336,8 @@ class Server:
 
     async def _sweep(self) -> None:
         """Close the connections of agents that another process has revoked."""
+        if not self._touches.may_be_new(time.time()):
+            return
         changes = await self._in_thread(self.registry.changes)
         if changes == self._changes:
             return

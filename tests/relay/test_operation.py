@@ -29,7 +29,7 @@ from relay.config import load
 from relay.server import Server
 from relay.tls import TlsError, self_signed
 from tests.processes import ROOT, Lines, RelayProcess
-from tests.relay.conftest import Client, Net
+from tests.relay.conftest import Client, Here, Net
 
 
 def served_certificate(net: Net) -> bytes:
@@ -244,6 +244,22 @@ def test_a_claim_that_fails_changes_nothing(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="another key"):
         registry.add_agent("Alice", "key:c", 3)
     registry.close()
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+async def test_the_registry_is_asked_for_changes_only_when_its_files_may_have_been_written(
+    here: Here, monkeypatch: pytest.MonkeyPatch, is_new: bool
+) -> None:
+    asked = [here.server.registry.changes()]
+
+    def changes() -> int:
+        asked.append(asked[0])
+        return asked[0]
+
+    monkeypatch.setattr(here.server._touches, "may_be_new", lambda wall: is_new)
+    monkeypatch.setattr(here.server.registry, "changes", changes)
+    await here.server._sweep()
+    assert (len(asked) > 1) is is_new
 
 
 def test_an_operator_without_rights_is_told_so(tmp_path: Path) -> None:
