@@ -13,34 +13,68 @@ import msgspec
 
 from relay.wire import control
 from relay.wire.codec import Format, encode
-from relay.wire.envelope import SYSTEM, Envelope, MessageType, Priority, metadata, new_id
+from relay.wire.envelope import MAX_INTEGER, SYSTEM, Envelope, MessageType, Priority, metadata, new_id
 from relay.wire.errors import ErrorCode
 
 _LOW: Final = metadata(Priority.LOW, encrypted=False, requires_response=False)
 _NORMAL: Final = metadata(Priority.NORMAL, encrypted=False, requires_response=False)
-_ACK_METADATA: Final = msgspec.json.encode(_NORMAL).decode()
-_ACK_METADATA_MSGPACK: Final = msgspec.Raw(msgspec.msgpack.encode(_NORMAL))
-_to_msgpack: Final = msgspec.msgpack.Encoder().encode
+_MOST_A_MS: Final = 0xFFFFFF
 _JSON: Final = Format.JSON
 _NOBODY: Final = "unknown"  # who is told before anyone has authenticated
 
 
-class _AckContent(msgspec.Struct, rename="camel", gc=False):
-    message_id: str
-    status: str
+class _Acks:
+    """ACKs in one format: one goes out with every message, so each is put together of what was written before.
 
+    What is the same in all is written once, what is the same for a ms when a ms begins.
+    """
 
-class _Ack(msgspec.Struct, rename="camel", gc=False):
-    """An ACK of ours in msgpack, written field by field: it goes out with every message."""
+    def __init__(self, fmt: Format) -> None:
+        own, to, original, status, wall = "msg_" + "0" * 26, "$to", "$original", "$status", MAX_INTEGER
+        sample = encode(
+            Envelope(
+                message_id=own,
+                conversation_id=SYSTEM,
+                sender_id=SYSTEM,
+                recipient_id=to,
+                message_type=MessageType.ACK,
+                content={"messageId": original, "status": status},
+                timestamp=wall,
+                metadata=_NORMAL,
+            ),
+            fmt,
+        )
+        self._write = (msgspec.json.Encoder() if fmt is _JSON else msgspec.msgpack.Encoder()).encode
+        self._before_id, rest = sample.split(own.encode())
+        self._before_to, rest = rest.split(self._write(to))
+        self._before_original, rest = rest.split(self._write(original))
+        self._before_status, rest = rest.split(self._write(status))
+        self._before_wall, self._end = rest.split(self._write(wall))
+        self._start = self._rest = b""
+        self.status, self.wall, self.count = "", -1, 0
 
-    message_id: str
-    conversation_id: str
-    sender_id: str
-    recipient_id: str
-    message_type: str
-    content: _AckContent
-    timestamp: int
-    metadata: msgspec.Raw
+    def begin(self, own_id: str, status: str, wall: int) -> None:
+        """A ms begins, or another status: the next ids begin as this one does, but for its last six digits."""
+        write = self._write
+        self._start = self._before_id + own_id[:-6].encode()
+        self._rest = b"".join((self._before_status, write(status), self._before_wall, write(wall), self._end))
+        self.status, self.wall, self.count = status, wall, 0
+
+    def next(self, to: str, message_id: str) -> bytes:
+        """One more ACK of this ms and this status."""
+        write = self._write
+        self.count += 1
+        return b"".join(
+            (
+                self._start,
+                b"%06X" % self.count,
+                self._before_to,
+                write(to),
+                self._before_original,
+                write(message_id),
+                self._rest,
+            )
+        )
 
 
 class Voice:
@@ -53,7 +87,7 @@ class Voice:
             random: gives that many random bytes.
         """
         self._random = random
-        self._ack_ms, self._ack_start, self._ack_count = -1, "", 0
+        self._acks = {fmt: _Acks(fmt) for fmt in Format}
 
     def new_id(self, prefix: str, wall: int) -> str:
         """An id of ours, which sorts by time; `wall` is ms since the Unix epoch."""
@@ -61,19 +95,10 @@ class Voice:
 
     def ack(self, fmt: Format, to: str, message_id: str, status: str, wall: int) -> bytes:
         """An ACK for a message: `ROUTED` or `CLOSED`. Its id counts up within one ms."""
-        if wall != self._ack_ms or self._ack_count == 0xFFFFFF:
-            self._ack_ms, self._ack_count = wall, 0
-            self._ack_start = self.new_id("msg_", wall)[:-6]
-        self._ack_count += 1
-        own_id = f"{self._ack_start}{self._ack_count:06X}"
-        if fmt is _JSON:  # ids need no escapes, so the text can be put together
-            return (
-                f'{{"messageId":"{own_id}","conversationId":"system","senderId":"system","recipientId":"{to}",'
-                f'"messageType":"ACK","content":{{"messageId":"{message_id}","status":"{status}"}},'
-                f'"timestamp":{wall},"metadata":{_ACK_METADATA}}}'
-            ).encode()
-        content = _AckContent(message_id, status)
-        return _to_msgpack(_Ack(own_id, SYSTEM, SYSTEM, to, "ACK", content, wall, _ACK_METADATA_MSGPACK))
+        acks = self._acks[fmt]
+        if wall != acks.wall or status != acks.status or acks.count == _MOST_A_MS:
+            acks.begin(self.new_id("msg_", wall), status, wall)
+        return acks.next(to, message_id)
 
     def _envelope(self, kind: MessageType, to: str, content: dict[str, Any], wall: int) -> Envelope:
         return Envelope(

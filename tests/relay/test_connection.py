@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from relay.auth.grant import Grant
 from relay.commands import Accept, Close, Command, Refuse, Send, Verify
 from relay.connection import Connection, IllegalTransition, Relay, Settings, State
 from relay.limits import Limits
+from relay.voice import Voice
 from relay.wire.codec import Decoded, Format, decode, encode, json_form
 from relay.wire.errors import CloseCode
 from tests.relay.core import WALL, Nowhere, World, said, told
@@ -187,6 +189,18 @@ def test_acks_have_ids_that_sort_by_time() -> None:
         json.loads(voice.ack(Format.JSON, "a", "m", "ROUTED", WALL + n // 3))["messageId"] for n in range(9)
     ]
     assert ids == sorted(set(ids))
+
+
+def test_acks_of_one_ms_have_ids_of_their_own_in_either_format_and_of_either_status() -> None:
+    voice = Voice(secrets.token_bytes)
+    wanted = [(fmt, status) for fmt in Format for status in ("ROUTED", "CLOSED", "ROUTED", "ROUTED")]
+    ids: set[str] = set()
+    for fmt, status in wanted:
+        (found,) = decode(voice.ack(fmt, "alice", "m", status, WALL), fmt)
+        assert isinstance(found, Decoded)
+        assert found.envelope.content == {"messageId": "m", "status": status}
+        ids.add(found.envelope.message_id)
+    assert len(ids) == len(wanted)
 
 
 @pytest.mark.parametrize("fmt", Format)
