@@ -123,16 +123,15 @@ class Meter:
         Returns:
             0 when charged; else nothing was charged, and this is how many ms to wait at least.
         """
-        # Spelled out, since this is done twice for every message.
-        before, bytes_before = self._messages, self._bytes
-        messages = before + self._message_cost if before > now else now + self._message_cost
-        size_cost = size * self._bytes_cost
-        size_after = bytes_before + size_cost if bytes_before > now else now + size_cost
-        if messages > now + self._message_span or size_after > now + self._bytes_span:
-            wait = max(messages - self._message_span, size_after - self._bytes_span) - now
-            return int(wait) + 1
+        # Spelled out, and all in floats, since this is done twice for every message.
+        start, before, before_bytes = float(now), self._messages, self._bytes
+        messages = before + self._message_cost if before > start else start + self._message_cost
+        cost = size * self._bytes_cost
+        octets = before_bytes + cost if before_bytes > start else start + cost
+        if messages > start + self._message_span or octets > start + self._bytes_span:
+            return int(max(messages - self._message_span, octets - self._bytes_span) - start) + 1
         self._messages = messages
-        self._bytes = size_after
+        self._bytes = octets
         return 0
 
     def is_full(self, now: int) -> bool:
