@@ -22,10 +22,20 @@ from relay.outcome import Outcome
 from relay.router import Router
 from relay.voice import Voice
 from relay.wire import control
-from relay.wire.codec import Format, Routed, decode, decode_routing, encode, read_again, transcode
+from relay.wire.codec import (
+    Format,
+    Routed,
+    Routing,
+    decode,
+    decode_routing,
+    encode,
+    read_again,
+    transcode,
+)
 from relay.wire.control import PresenceState
 from relay.wire.envelope import SYSTEM, Envelope, MessageType, agent_key
 from relay.wire.errors import CloseCode, ErrorCode, WireError
+from relay.wire.fast import read_json, read_msgpack
 
 if TYPE_CHECKING:
     from relay.nodes import Nodes
@@ -96,6 +106,7 @@ class State(Enum):
 
 
 _OPEN: Final = State.OPEN
+_JSON: Final = Format.JSON
 _NEXT: Final[dict[State, frozenset[State]]] = {
     State.UPGRADING: frozenset({State.VERIFYING_UPGRADE, State.AWAITING, State.CLOSED}),
     State.VERIFYING_UPGRADE: frozenset({State.OPEN, State.CLOSED}),
@@ -298,9 +309,14 @@ class Connection:
         settings = self.relay.settings
         self._deadline = now + settings.idle_timeout
         commands: list[Command] = []
+        read = read_json if self.format is _JSON else read_msgpack
+        found = read(frame, settings.max_message_bytes)
+        if found is not None:  # one envelope, as nearly all frames are
+            self._message(found, frame, now, commands)
+            return commands
         for message in decode_routing(frame, self.format, max_message_bytes=settings.max_message_bytes):
             if isinstance(message, Routed):
-                self._message(message, now, commands)
+                self._message(message, message.raw, now, commands)
             elif not self._over_limit(message.message_id, len(frame), now, commands):
                 self._malformed(message, now, commands)
             if self._deadline == 0:  # closed on the way
@@ -316,38 +332,41 @@ class Connection:
                 return self.close(CloseCode.PROTOCOL_VIOLATION, "too many messages before CONNECTED", now)
         return []
 
-    def _message(self, message: Routed, now: int, commands: list[Command]) -> None:
+    def _message(self, message: Routing, raw: bytes, now: int, commands: list[Command]) -> None:
         """Route one message, or answer why not."""
-        wait = self.address.charge(message.size, now)
+        size = len(raw)
+        wait = self.address.charge(size, now)
         if not wait and self._meter is not None:
-            wait = self._meter.charge(message.size, now)
+            wait = self._meter.charge(size, now)
         if wait:
             self._limited(wait, message.message_id, now, commands)
         elif message.sender_id != self.agent_id and agent_key(message.sender_id) != self.key:
             self._mismatch(message.message_id, now, commands)
         elif message.recipient_id == SYSTEM:
-            self._system(message, now, commands)
+            self._system(message, raw, now, commands)
         elif message.message_type in _RELAY_ONLY:
             words = "is between an agent and its relay"
             self._malformed(WireError("messageType", words, message_id=message.message_id), now, commands)
         else:
-            self._route(message, now, commands)
+            self._route(message, raw, now, commands)
 
-    def _route(self, message: Routed, now: int, commands: list[Command]) -> None:
+    def _route(self, message: Routing, raw: bytes, now: int, commands: list[Command]) -> None:
         relay = self.relay
         target = relay.router.online.get(message.recipient_id.lower())
         is_knock = message.message_type is _HANDSHAKE
         if is_knock and not self._may_knock(target, message, now, commands):
             return
-        if target is None or not target.admits(self.key, message.message_type):
+        if target is None or (
+            target.watching is not None and not target.admits(self.key, message.message_type)
+        ):
             if target is None and relay.nodes is not None:
-                commands += relay.nodes.forward(self, message, now)
+                commands += relay.nodes.forward(self, message, raw, now)
                 return
             commands.append(
                 self._undelivered(ErrorCode.RECIPIENT_NOT_FOUND, _NOT_CONNECTED, message.message_id, now)
             )
             return
-        data = transcode(message.raw, self.format, target.format)
+        data = raw if target.format is self.format else transcode(raw, self.format, target.format)
         size, backlog = len(data), target.backlog
         if not backlog.has_room(size, relay.meters.limits, now):
             commands.append(
@@ -370,7 +389,7 @@ class Connection:
         return self.watching is None or sender in self.watching or message_type is MessageType.HANDSHAKE
 
     def _may_knock(
-        self, target: Connection | None, message: Routed, now: int, commands: list[Command]
+        self, target: Connection | None, message: Routing, now: int, commands: list[Command]
     ) -> bool:
         """HANDSHAKEs to those who do not watch the sender are few, whether these are online or not."""
         if self._meter is None or (target and target.watching and self.key in target.watching):
@@ -400,9 +419,9 @@ class Connection:
             self._meter.handshakes.put_back(1, now)  # one that is watched for was no knock
         return [] if message_type in _UNACKNOWLEDGED else [self._ack(message_id, "ROUTED", now)]
 
-    def _system(self, message: Routed, now: int, commands: list[Command]) -> None:
+    def _system(self, message: Routing, raw: bytes, now: int, commands: list[Command]) -> None:
         """Act on a message that is addressed to the relay."""
-        envelope = read_again(message.raw, self.format)
+        envelope = read_again(raw, self.format)
         match envelope.message_type:
             case MessageType.HEARTBEAT:
                 echo = self.relay.voice.echo(self.format, envelope, self.agent_id, self._wall(now))

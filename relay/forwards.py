@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from relay.connection import Connection
-from relay.wire.codec import Routed
+from relay.wire.codec import Routing
 from relay.wire.envelope import MessageType
 
 ANSWER_MS: Final = 5000
@@ -41,18 +41,18 @@ class Forwards:
         self._number = 0
         self._size = 0
 
-    def begin(self, sender: Connection, message: Routed, now: int) -> int:
+    def begin(self, sender: Connection, message: Routing, size: int, now: int) -> int:
         """Count a message in.
 
         Returns:
             Its number, or 0 when too much is under way.
         """
-        if len(self._waiting) >= MAX_FORWARDS or self._size + message.size > MAX_FORWARDED_BYTES:
+        if len(self._waiting) >= MAX_FORWARDS or self._size + size > MAX_FORWARDED_BYTES:
             return 0
         self._number += 1
-        self._size += message.size
+        self._size += size
         self._waiting[self._number] = Waiting(
-            sender, message.message_id, message.message_type, message.size, now + ANSWER_MS
+            sender, message.message_id, message.message_type, size, now + ANSWER_MS
         )
         return self._number
 

@@ -37,7 +37,7 @@ from relay.notes import (
     write,
 )
 from relay.outcome import Outcome
-from relay.wire.codec import Routed, transcode
+from relay.wire.codec import Routing, transcode
 from relay.wire.control import PresenceState
 from relay.wire.envelope import agent_key
 from relay.wire.errors import CloseCode
@@ -135,14 +135,14 @@ class Nodes:
         """Whether an agent elsewhere is known to watch this one."""
         return key in self._here[connection.key].friends
 
-    def forward(self, sender: Connection, message: Routed, now: int) -> list[Command]:
+    def forward(self, sender: Connection, message: Routing, raw: bytes, now: int) -> list[Command]:
         """Hand a message, whose recipient is not connected here, to where it is."""
-        number = self._forwards.begin(sender, message, now) if self.is_joined else 0
+        number = self._forwards.begin(sender, message, len(raw), now) if self.is_joined else 0
         if not number:
             return sender.answered(message.message_id, message.message_type, Outcome.UNKNOWN, now)
         self._relay.counters.messages_forwarded_total += 1
         to = agent_subject(agent_key(message.recipient_id))
-        return [Publish(to, message.raw, back_subject(self.node, number))]
+        return [Publish(to, raw, back_subject(self.node, number))]
 
     # --- what others do ---------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ from relay.wire.envelope import (
     is_id,
 )
 from relay.wire.errors import WireError
-from relay.wire.fast import TYPES, read_json, read_msgpack
+from relay.wire.fast import Found, read_json, read_msgpack
 
 DEFAULT_MAX_MESSAGE_BYTES: Final = 65_536
 MAX_BATCH: Final = 64
@@ -83,6 +83,10 @@ class Routed(msgspec.Struct, frozen=True, gc=False):
     message_type: MessageType
     raw: bytes
     size: int
+
+
+Routing = Routed | Found
+"""Either way, `message_id`, `conversation_id`, `sender_id`, `recipient_id` and `message_type` are there."""
 
 
 def frame_limit(max_message_bytes: int) -> int:
@@ -204,7 +208,7 @@ def _each(
     frame: bytes | str,
     fmt: Format,
     limit: int,
-    quick: Callable[[fast.Found, bytes], _T],
+    quick: Callable[[Found, bytes], _T],
     slow: Callable[[bytes, Format, int], _T],
 ) -> list[_T | WireError]:
     """Split a frame and read each element alone: quickly where that can be, else slowly."""
@@ -233,19 +237,19 @@ def _bare(error: WireError) -> WireError:
     return error.with_traceback(None)
 
 
-def _routed(found: fast.Found, raw: bytes) -> Routed:
+def _routed(found: Found, raw: bytes) -> Routed:
     return Routed(
         found.message_id,
         found.conversation_id,
         found.sender_id,
         found.recipient_id,
-        TYPES[type(found)],
+        found.message_type,
         raw,
         len(raw),
     )
 
 
-def _decoded(found: fast.Found, raw: bytes) -> Decoded:
+def _decoded(found: Found, raw: bytes) -> Decoded:
     return Decoded(fast.to_envelope(found), raw)
 
 

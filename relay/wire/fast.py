@@ -19,7 +19,7 @@ This module reads ENCRYPTED, ACK and HEARTBEAT, without unknown fields.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -130,42 +130,39 @@ class Heartbeat(msgspec.Struct, rename="camel", gc=False):
 class JsonEncrypted(_Common, tag="ENCRYPTED", gc=False):
     """ENCRYPTED in JSON."""
 
+    message_type: ClassVar[MessageType] = MessageType.ENCRYPTED
     content: EncryptedText
 
 
 class JsonAck(_Common, tag="ACK", gc=False):
     """ACK in JSON."""
 
+    message_type: ClassVar[MessageType] = MessageType.ACK
     content: AckText
 
 
 class MsgpackEncrypted(_Common, tag="ENCRYPTED", gc=False):
     """ENCRYPTED in msgpack."""
 
+    message_type: ClassVar[MessageType] = MessageType.ENCRYPTED
     content: EncryptedBytes
 
 
 class MsgpackAck(_Common, tag="ACK", gc=False):
     """ACK in msgpack."""
 
+    message_type: ClassVar[MessageType] = MessageType.ACK
     content: AckBytes
 
 
 class AnyHeartbeat(_Common, tag="HEARTBEAT", gc=False):
     """HEARTBEAT in either format."""
 
+    message_type: ClassVar[MessageType] = MessageType.HEARTBEAT
     content: Heartbeat
 
 
 Found = JsonEncrypted | JsonAck | MsgpackEncrypted | MsgpackAck | AnyHeartbeat
-
-TYPES: Final[dict[type[Found], MessageType]] = {
-    JsonEncrypted: MessageType.ENCRYPTED,
-    MsgpackEncrypted: MessageType.ENCRYPTED,
-    JsonAck: MessageType.ACK,
-    MsgpackAck: MessageType.ACK,
-    AnyHeartbeat: MessageType.HEARTBEAT,
-}
 
 _from_json = msgspec.json.Decoder(JsonEncrypted | JsonAck | AnyHeartbeat).decode
 _from_msgpack = msgspec.msgpack.Decoder(MsgpackEncrypted | MsgpackAck | AnyHeartbeat).decode
@@ -245,7 +242,7 @@ def to_envelope(found: Found) -> Envelope:
         conversation_id=found.conversation_id,
         sender_id=found.sender_id,
         recipient_id=found.recipient_id,
-        message_type=TYPES[type(found)],
+        message_type=found.message_type,
         content=msgspec.to_builtins(found.content),
         timestamp=found.timestamp,
         metadata={
