@@ -25,6 +25,7 @@ class Host(Protocol):
     sockets: set[WebSocket]
     dirty: list[WebSocket]
     going_away: bool
+    is_receiving: bool
     is_taking_turns: bool
     protocol_log: Logger
 
@@ -37,7 +38,11 @@ class Host(Protocol):
         ...
 
     def flush_soon(self) -> None:
-        """Have every socket in `dirty` written at the end of this turn."""
+        """Have every socket in `dirty` written: when what is being received has been handled, else in the next turn."""
+        ...
+
+    def flush(self) -> None:
+        """Write every socket in `dirty` now."""
         ...
 
     def wait_for_turn(self, socket: WebSocket) -> None:

@@ -80,7 +80,7 @@ class Server:
         )
         self.sockets: set[WebSocket] = set()
         self.dirty: list[WebSocket] = []
-        self.is_taking_turns = False
+        self.is_receiving = self.is_taking_turns = False
         self._turns: deque[WebSocket] = deque()
         self.going_away = False
         self.protocol_log = logging.getLogger("relay.protocol")
@@ -121,9 +121,9 @@ class Server:
             self._emptied.set()
 
     def flush_soon(self) -> None:
-        """Write every socket in `dirty` at the end of this turn of the loop."""
-        if len(self.dirty) == 1:
-            self._loop.call_soon(self._flush)
+        """Write every socket in `dirty` when what is being received has been handled, else in the next turn."""
+        if len(self.dirty) == 1 and not self.is_receiving:
+            self._loop.call_soon(self.flush)
 
     def wait_for_turn(self, socket: WebSocket) -> None:
         """Serve what the socket has left in a later turn of the loop, one socket a turn."""
@@ -138,7 +138,8 @@ class Server:
         if self.is_taking_turns:
             self._loop.call_soon(self._next_turn)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write every socket in `dirty` now."""
         dirty, self.dirty = self.dirty, []
         for socket in dirty:
             socket.flush()

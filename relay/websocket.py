@@ -1,7 +1,7 @@
 """The shell of one connection: `websockets`' Sans-I/O protocol inside an `asyncio.Protocol`.
 
 Bytes from the transport become events of `relay.connection`; its commands become bytes. Frames that leave
-are collected, and written once per turn of the loop. RFC 6455 is `websockets`' business, but for one thing:
+are collected, and written once for all that came at once. RFC 6455 is `websockets`' business, but for one thing:
 data frames that leave uncompressed are framed here, their payload untouched. Decides nothing.
 """
 
@@ -154,11 +154,21 @@ class WebSocket(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _take(self, data: bytes) -> bytes:
-        """Handle what came, for as long as a turn lasts.
+        """Handle what came, for as long as a turn lasts, and write what follows from it.
 
         Returns:
             What is left for another turn.
         """
+        host = self._host
+        host.is_receiving = True
+        try:
+            at = self._take_for_a_turn(data)
+        finally:
+            host.is_receiving = False
+            host.flush()
+        return data[at:]
+
+    def _take_for_a_turn(self, data: bytes) -> int:
         protocol, until = self._protocol, time.perf_counter() + TURN_S
         at, size = 0, len(data)
         while True:
@@ -172,7 +182,7 @@ class WebSocket(asyncio.Protocol):
                 break
         if protocol.writes:
             self._take_writes()
-        return data[at:]
+        return at
 
     def _take_through_protocol(self, data: bytes) -> None:
         protocol = self._protocol
@@ -212,7 +222,11 @@ class WebSocket(asyncio.Protocol):
             if length < 0 or length == 127 or end > size or length > limit:
                 break
             at = end
-            self._own_message(apply_mask(data[start + 4 : end], data[start : start + 4]), now)
+            message = apply_mask(data[start + 4 : end], data[start : start + 4])
+            if own == _BINARY or message.isascii():
+                self._run(self.connection.received(message, now))
+            else:
+                self._own_message(message, now)
             if at < size and time.perf_counter() >= until:
                 break
         return at
@@ -380,7 +394,7 @@ class WebSocket(asyncio.Protocol):
 
     def _run(self, commands: Sequence[Command]) -> None:
         for command in commands:
-            if isinstance(command, Send):
+            if type(command) is Send:  # the others are rare
                 command.to.link.send(command.data)
             else:
                 self._run_rare(command)
@@ -412,7 +426,7 @@ class WebSocket(asyncio.Protocol):
     # --- what leaves ------------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
-        """Write one data frame at the end of this turn."""
+        """Write one data frame when all that came with what it answers has been handled."""
         if not self._is_open:
             return
         size, head = len(data), self._head
@@ -465,9 +479,9 @@ class WebSocket(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        ends = not all(pending)  # an empty write is websockets' sign for the end of the stream
+        ends = b"" in pending  # an empty write is websockets' sign for the end of the stream
         transport.write(b"".join(pending))
-        self._measure()
+        self.connection.backlog.waiting = transport.get_write_buffer_size()
         if ends:
             self._cut_at = self._host.now() + LINGER_MS
             if transport.can_write_eof():

@@ -13,6 +13,7 @@ import pytest
 
 from relay.auth.registry import Registry
 from relay.config import load
+from relay.connection import Connection
 from relay.server import Server
 from relay.websocket import TURN_S, WebSocket
 from tests.relay.conftest import Client, Here
@@ -114,3 +115,23 @@ async def test_a_crowd_that_ends_at_once_is_out_at_once_and_closed_one_a_turn(
     for person in crowd.people:
         person.socket.transport.abort()
     await crowd.goes_one_a_turn()
+
+
+@pytest.mark.expected_errors("data_received")
+async def test_a_fault_amid_what_one_agent_sent_keeps_nothing_from_the_others(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = await here.net.join("alice"), await here.net.join("bob")
+    real = Connection.received
+
+    def received(self: Connection, frame: bytes, now: int) -> Any:
+        if self.key == "alice":
+            raise RuntimeError("a fault of ours")
+        return real(self, frame, now)
+
+    monkeypatch.setattr(Connection, "received", received)
+    await alice.send(alice.envelope("QUERY", "bob", {}))
+    await alice.closed()
+    (of_bob,) = here.server.sockets
+    of_bob.run(of_bob.connection.warned(1000, here.server.now()))  # said while nothing comes
+    assert (await bob.until("ERROR"))["content"]["errorCode"] == "CONNECTION_ERROR"
