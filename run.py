@@ -387,7 +387,8 @@ def machine() -> str:
     memory = ""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         memory = f", {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB"
-    return f"{model}, {os.cpu_count()} cores{memory}, {platform.platform()}"
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{model}, {os.cpu_count()} cores{memory}, {platform.platform()}, {python}"
 
 
 def bench(names: Sequence[str], *, listed: bool, short: bool) -> int:
