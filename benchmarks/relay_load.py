@@ -178,6 +178,7 @@ async def paced(work: dict[str, Any], pairs: list[tuple[Agent, Agent]]) -> dict[
     late = [took for _, receiver in pairs for due, took in receiver.late if due >= measured]
     return {
         "p50_us": percentile(late, 50) * 1e6,
+        "p90_us": percentile(late, 90) * 1e6,
         "p99_us": percentile(late, 99) * 1e6,
         "missing": sum(len(receiver.due or ()) for _, receiver in pairs),
     }
