@@ -27,7 +27,7 @@ from relay.wire.codec import (
     Routed,
     Routing,
     decode,
-    decode_routing,
+    decode_routing_left,
     encode,
     read_again,
     transcode,
@@ -314,7 +314,7 @@ class Connection:
         if found is not None:  # one envelope, as nearly all frames are
             self._message(found, frame, now, commands)
             return commands
-        for message in decode_routing(frame, self.format, max_message_bytes=settings.max_message_bytes):
+        for message in decode_routing_left(frame, self.format, max_message_bytes=settings.max_message_bytes):
             if isinstance(message, Routed):
                 self._message(message, message.raw, now, commands)
             elif not self._over_limit(message.message_id, len(frame), now, commands):

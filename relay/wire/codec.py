@@ -108,12 +108,13 @@ def decode(
         For each envelope, in order, the envelope or what is wrong with it; one WireError when the frame as a
         whole cannot be read.
     """
-    if isinstance(frame, bytes) and frame[:1] in _ALONE:
+    data = _as_bytes(frame)
+    if data[:1] in _ALONE:
         read = read_json if fmt is _JSON else read_msgpack
-        found = read(frame, max_message_bytes)
+        found = read(data, max_message_bytes)
         if found is not None:
-            return [_decoded(found, frame)]
-    return _each(frame, fmt, max_message_bytes, _decoded, _decode_slowly)
+            return [_decoded(found, data)]
+    return _each(data, fmt, max_message_bytes, _decoded, _decode_slowly)
 
 
 def decode_routing(
@@ -123,11 +124,21 @@ def decode_routing(
 
     Args and Returns: as `decode`.
     """
-    if isinstance(frame, bytes) and frame[:1] in _ALONE:
-        found = (read_json if fmt is _JSON else read_msgpack)(frame, max_message_bytes)
+    data = _as_bytes(frame)
+    if data[:1] in _ALONE:
+        found = (read_json if fmt is _JSON else read_msgpack)(data, max_message_bytes)
         if found is not None:
-            return [_routed(found, frame)]
+            return [_routed(found, data)]
+    return decode_routing_left(data, fmt, max_message_bytes=max_message_bytes)
+
+
+def decode_routing_left(frame: bytes, fmt: Format, *, max_message_bytes: int) -> list[Routed | WireError]:
+    """As `decode_routing`, for a frame that `fast` has left as a whole."""
     return _each(frame, fmt, max_message_bytes, _routed, _route_slowly)
+
+
+def _as_bytes(frame: bytes | str) -> bytes:
+    return frame if isinstance(frame, bytes) else frame.encode("utf-8", "surrogatepass")
 
 
 def encode(envelope: Envelope, fmt: Format) -> bytes:
@@ -205,14 +216,13 @@ _T = TypeVar("_T")
 
 
 def _each(
-    frame: bytes | str,
+    data: bytes,
     fmt: Format,
     limit: int,
     quick: Callable[[Found, bytes], _T],
     slow: Callable[[bytes, Format, int], _T],
 ) -> list[_T | WireError]:
-    """Split a frame and read each element alone: quickly where that can be, else slowly."""
-    data = frame if isinstance(frame, bytes) else frame.encode("utf-8", "surrogatepass")
+    """Split a frame, which `fast` has left as a whole, and read each element alone: quickly where that can be."""
     try:
         elements = _split(data, fmt)
     except WireError as error:
@@ -220,7 +230,7 @@ def _each(
     read = read_json if fmt is _JSON else read_msgpack
     outcomes: list[_T | WireError] = []
     for raw in elements:
-        found = read(raw, limit)
+        found = None if raw is data and raw[:1] in _ALONE else read(raw, limit)
         if found is not None:
             outcomes.append(quick(found, raw))
             continue
