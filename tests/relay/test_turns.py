@@ -117,6 +117,30 @@ async def test_a_crowd_that_ends_at_once_is_out_at_once_and_closed_one_a_turn(
     await crowd.goes_one_a_turn()
 
 
+async def test_what_one_agent_sent_is_on_its_way_before_what_another_sent_is_handled(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob, carol = [await here.net.join(name) for name in ("alice", "bob", "carol")]
+    seen: list[str] = []
+    received, flush = Connection.received, WebSocket.flush
+
+    def noting_received(self: Connection, frame: bytes, now: int) -> Any:
+        seen.append(f"{self.key} handled")
+        return received(self, frame, now)
+
+    def noting_flush(self: WebSocket) -> None:
+        seen.append(f"{self.connection.key} written")
+        flush(self)
+
+    monkeypatch.setattr(Connection, "received", noting_received)
+    monkeypatch.setattr(WebSocket, "flush", noting_flush)
+    await asyncio.gather(*(each.send(each.envelope("QUERY", "bob", {})) for each in (alice, carol)))
+    assert {(await bob.until("QUERY"))["senderId"] for _ in range(2)} == {"alice", "carol"}
+    second = [at for at, step in enumerate(seen) if step.endswith("handled")][1]
+    first = seen[0].partition(" ")[0]
+    assert sorted(seen[1:second]) == sorted(["bob written", f"{first} written"])
+
+
 @pytest.mark.expected_errors("data_received")
 async def test_a_fault_amid_what_one_agent_sent_keeps_nothing_from_the_others(
     here: Here, monkeypatch: pytest.MonkeyPatch
