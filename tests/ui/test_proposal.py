@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTime
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QRadioButton, QWidget
 from pytestqt.qtbot import QtBot
@@ -191,6 +192,41 @@ def test_a_suggestion_needs_a_time_to_come(dialog: ProposalDialog, qtbot: QtBot,
         qtbot.mouseClick(panel.send, Qt.MouseButton.LeftButton)
     assert said.args[0].endswith(("+00:00", text.at(text.now_ms()).isoformat()[-6:]))
     assert sent.names == ["proposal suggested"]
+
+
+def test_a_suggestion_whose_end_is_before_its_start_ends_on_the_next_day(
+    dialog: ProposalDialog, qtbot: QtBot
+) -> None:
+    dialog.ask(proposal())
+    armed(dialog.widget, qtbot)
+    qtbot.mouseClick(dialog.widget.suggest_button, Qt.MouseButton.LeftButton)
+    panel = dialog.widget.suggest_panel
+    panel.start_time.setTime(QTime(20, 30))
+    panel.end_time.setTime(QTime(21, 0))
+    assert not panel.next_day.isVisible()
+    panel.start_time.setTime(QTime(23, 30))
+    panel.end_time.setTime(QTime(0, 15))
+    assert panel.next_day.isVisible()
+    with qtbot.waitSignal(panel.suggested) as said:
+        qtbot.mouseClick(panel.send, Qt.MouseButton.LeftButton)
+    start, end = (datetime.fromisoformat(moment) for moment in said.args)
+    assert (start.hour, end - start) == (23, timedelta(minutes=45))
+
+
+def test_a_meeting_over_midnight_can_be_suggested_on_another_day(
+    dialog: ProposalDialog, qtbot: QtBot
+) -> None:
+    late = text.at(proposal().start).replace(hour=23, minute=0, second=0, microsecond=0)
+    begin = int(late.timestamp() * 1000)
+    dialog.ask(replace(proposal(), start=begin, end=begin + HOUR))
+    armed(dialog.widget, qtbot)
+    qtbot.mouseClick(dialog.widget.suggest_button, Qt.MouseButton.LeftButton)
+    panel = dialog.widget.suggest_panel
+    panel.day.setDate(panel.day.date().addDays(1))
+    with qtbot.waitSignal(panel.suggested) as said:
+        qtbot.mouseClick(panel.send, Qt.MouseButton.LeftButton)
+    start, end = (datetime.fromisoformat(moment) for moment in said.args)
+    assert (start - late, end - start) == (timedelta(days=1), timedelta(hours=1))
 
 
 def test_an_alternative_can_be_chosen(dialog: ProposalDialog, qtbot: QtBot) -> None:

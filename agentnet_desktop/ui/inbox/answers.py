@@ -97,7 +97,8 @@ class SuggestPanel(QWidget):
         layout.setSpacing(SPACE_S)
         zone = self.tr("Suggest another time ({0})").format(text.local_zone_name())
         layout.addWidget(Label(zone, "strong"))
-        layout.addLayout(row(self.day, self.start_time, Label("–"), self.end_time, None))
+        self.next_day = Label(self.tr("the next day"))
+        layout.addLayout(row(self.day, self.start_time, Label("–"), self.end_time, self.next_day, None))
         layout.addWidget(self._error)
         layout.addLayout(row(None, back, self.send))
         for signal in (self.day.dateChanged, self.start_time.timeChanged, self.end_time.timeChanged):
@@ -113,13 +114,17 @@ class SuggestPanel(QWidget):
         self._update()
 
     def slot(self) -> tuple[datetime, datetime]:
-        """Give start and end that are entered, with this machine's offset on that day."""
-        return _moment(self.day.date(), self.start_time.time()), _moment(
-            self.day.date(), self.end_time.time()
-        )
+        """Give start and end that are entered, with this machine's offset on their days.
+
+        An end before the start is of the next day: it is a meeting over midnight.
+        """
+        day, begin, finish = self.day.date(), self.start_time.time(), self.end_time.time()
+        last_day = day.addDays(1) if finish < begin else day
+        return _moment(day, begin), _moment(last_day, finish)
 
     def _update(self) -> None:
         begin, finish = self.slot()
+        self.next_day.setVisible(finish.date() > begin.date())
         problem = ""
         if finish <= begin:
             problem = self.tr("The end must come after the start.")
