@@ -49,7 +49,7 @@ REVIEWED = Path(__file__).with_name("equivalent_mutants.toml")
 JUDGED = ("relay/", "agentnet_desktop/protocol/", "agentnet_desktop/crypto/")
 COPIED = ("relay", "agentnet_desktop", "tests", "benchmarks", "resources", "docs", "typings")
 _INI = """[pytest]
-addopts = --import-mode=importlib -p no:cacheprovider -p no:faulthandler -p pytest_asyncio.plugin -x -q --capture=no
+addopts = --import-mode=importlib -p no:cacheprovider -p no:faulthandler -p pytest_asyncio.plugin -p xdist.plugin -x -q --capture=no
 asyncio_mode = auto
 asyncio_default_fixture_loop_scope = function
 pythonpath = .
