@@ -356,9 +356,7 @@ class Connection:
         is_knock = message.message_type is _HANDSHAKE
         if is_knock and not self._may_knock(target, message, now, commands):
             return
-        if target is None or (
-            target.watching is not None and not target.admits(self.key, message.message_type)
-        ):
+        if target is None or not target.admits(self.key, message.message_type):
             if target is None and relay.nodes is not None:
                 commands += relay.nodes.forward(self, message, raw, now)
                 return
@@ -366,7 +364,7 @@ class Connection:
                 self._undelivered(ErrorCode.RECIPIENT_NOT_FOUND, _NOT_CONNECTED, message.message_id, now)
             )
             return
-        data = raw if target.format is self.format else transcode(raw, self.format, target.format)
+        data = transcode(raw, self.format, target.format)
         size, backlog = len(data), target.backlog
         if not backlog.has_room(size, relay.meters.limits, now):
             commands.append(

@@ -94,7 +94,7 @@ class Voice:
         return new_id(prefix, wall, self._random(10))
 
     def ack(self, fmt: Format, to: str, message_id: str, status: str, wall: int) -> bytes:
-        """An ACK for a message: `ROUTED` or `CLOSED`. Its id counts up within one ms."""
+        """An ACK for a message: `ROUTED` or `CLOSED`. Its id counts up within one ms and status, by format."""
         acks = self._acks[fmt]
         if wall != acks.wall or status != acks.status or acks.count == _MOST_A_MS:
             acks.begin(self.new_id("msg_", wall), status, wall)

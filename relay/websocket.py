@@ -222,11 +222,7 @@ class WebSocket(asyncio.Protocol):
             if length < 0 or length == 127 or end > size or length > limit:
                 break
             at = end
-            message = apply_mask(data[start + 4 : end], data[start : start + 4])
-            if own == _BINARY or message.isascii():
-                self._run(self.connection.received(message, now))
-            else:
-                self._own_message(message, now)
+            self._own_message(apply_mask(data[start + 4 : end], data[start : start + 4]), now)
             if at < size and time.perf_counter() >= until:
                 break
         return at
@@ -481,7 +477,7 @@ class WebSocket(asyncio.Protocol):
             return
         ends = b"" in pending  # an empty write is websockets' sign for the end of the stream
         transport.write(b"".join(pending))
-        self.connection.backlog.waiting = transport.get_write_buffer_size()
+        self._measure()
         if ends:
             self._cut_at = self._host.now() + LINGER_MS
             if transport.can_write_eof():

@@ -39,14 +39,6 @@ def settle(folder: Path, *suffixes: str) -> None:
         os.utime(folder / f"registry.sqlite{suffix}", (THEN, THEN))
 
 
-def test_a_commit_shows_once(database: sqlite3.Connection, touches: Touches, tmp_path: Path) -> None:
-    database.execute("INSERT INTO agents VALUES ('alice')")
-    assert touches.may_be_new(LATER)
-    settle(tmp_path)
-    assert touches.may_be_new(LATER)
-    assert not touches.may_be_new(LATER)
-
-
 def test_a_commit_shows_by_its_size_alone(
     database: sqlite3.Connection, touches: Touches, tmp_path: Path
 ) -> None:
